@@ -1,0 +1,32 @@
+# The headers of Node-API: C from cmake-js (or from node-api-headers when plain cmake runs), C++ from
+# node-addon-api. Node itself knows where they are installed.
+#
+# Out: NODE_API_INCLUDE
+
+function(ask_node expression result)
+  execute_process(
+    COMMAND node -p "require('node:path').resolve(${expression})"
+    WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
+    OUTPUT_VARIABLE answer
+    ERROR_VARIABLE problem
+    OUTPUT_STRIP_TRAILING_WHITESPACE
+    RESULT_VARIABLE status
+  )
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "nng-pair: node could not answer ${expression}: ${problem}")
+  endif()
+  file(TO_CMAKE_PATH "${answer}" answer)
+  set(${result} "${answer}" PARENT_SCOPE)
+endfunction()
+
+ask_node("require('node-addon-api').include_dir" node_addon_api)
+if(NOT CMAKE_JS_INC)
+  ask_node("require('node-api-headers').include_dir" CMAKE_JS_INC)
+endif()
+set(NODE_API_INCLUDE ${CMAKE_JS_INC} ${node_addon_api})
+
+if(MSVC AND CMAKE_JS_NODELIB_DEF AND CMAKE_JS_NODELIB_TARGET)
+  execute_process(COMMAND
+    ${CMAKE_AR} /def:${CMAKE_JS_NODELIB_DEF} /out:${CMAKE_JS_NODELIB_TARGET}
+    ${CMAKE_STATIC_LINKER_FLAGS})
+endif()
