@@ -1,0 +1,38 @@
+// The addon's entry point: what lib/native.ts declares.
+
+#include <napi.h>
+#include <nng/nng.h>
+
+#include <memory>
+
+#include "hub.h"
+#include "socket_wrap.h"
+
+namespace nng_pair {
+
+namespace {
+
+Napi::Value ErrorText(const Napi::CallbackInfo& info) {
+  return Napi::String::New(
+      info.Env(), nng_strerror(info[0].As<Napi::Number>().Int32Value()));
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  std::shared_ptr<Hub> hub = Hub::Create(env);
+  if (!hub) return exports;
+  env.SetInstanceData(new std::shared_ptr<Hub>(hub));
+  exports["Socket"] = SocketWrap::Define(env);
+  exports["errorText"] = Napi::Function::New(env, ErrorText, "errorText");
+  exports["nngVersion"] = Napi::String::New(env, nng_version());
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace nng_pair
+
+static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
+  return nng_pair::Init(env, exports);
+}
+
+NODE_API_MODULE(nng_pair, InitAddon)

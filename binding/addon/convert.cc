@@ -1,0 +1,74 @@
+#include "convert.h"
+
+#include <cstring>
+
+namespace nng_pair {
+
+namespace {
+
+// From here on sharing the memory is cheaper than copying it.
+constexpr size_t kExternalSize = 32 * 1024;
+
+void FreeMessage(napi_env, void*, void* hint) {
+  nng_msg_free(static_cast<nng_msg*>(hint));
+}
+
+int StringToMessage(napi_env env, napi_value value, Message* out) {
+  size_t size;
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &size) != napi_ok) {
+    return NNG_EINVAL;
+  }
+  // Node-API ends the text with a NUL, which is cut off again.
+  nng_msg* msg;
+  const int rv = nng_msg_alloc(&msg, size + 1);
+  if (rv != 0) return rv;
+  out->reset(msg);
+  if (napi_get_value_string_utf8(env, value,
+                                 static_cast<char*>(nng_msg_body(msg)),
+                                 size + 1, &size) != napi_ok) {
+    return NNG_EINVAL;
+  }
+  return nng_msg_chop(msg, 1);
+}
+
+}  // namespace
+
+int ToMessage(napi_env env, napi_value value, Message* out) {
+  napi_valuetype type;
+  if (napi_typeof(env, value, &type) != napi_ok) return NNG_EINVAL;
+  if (type == napi_string) return StringToMessage(env, value, out);
+  // The facade sees to it that what is not a string is a Uint8Array.
+  void* data;
+  size_t size;
+  if (napi_get_typedarray_info(env, value, nullptr, &size, &data, nullptr,
+                               nullptr) != napi_ok) {
+    return NNG_EINVAL;
+  }
+  nng_msg* msg;
+  const int rv = nng_msg_alloc(&msg, size);
+  if (rv != 0) return rv;
+  out->reset(msg);
+  if (size > 0) std::memcpy(nng_msg_body(msg), data, size);
+  return 0;
+}
+
+napi_value ToBuffer(napi_env env, Message message) {
+  napi_value buffer;
+  const size_t size = nng_msg_len(message.get());
+  void* body = nng_msg_body(message.get());
+  if (size >= kExternalSize) {
+    const napi_status status = napi_create_external_buffer(
+        env, size, body, &FreeMessage, message.get(), &buffer);
+    if (status == napi_ok) {
+      message.release();
+      return buffer;
+    }
+    if (status != napi_no_external_buffers_allowed) return nullptr;
+  }
+  if (napi_create_buffer_copy(env, size, body, nullptr, &buffer) != napi_ok) {
+    return nullptr;
+  }
+  return buffer;
+}
+
+}  // namespace nng_pair

@@ -1,0 +1,24 @@
+// Between JavaScript values and messages.
+
+#ifndef NNG_PAIR_ADDON_CONVERT_H
+#define NNG_PAIR_ADDON_CONVERT_H
+
+#include <node_api.h>
+
+#include "../core/message.h"
+
+namespace nng_pair {
+
+// Encodes a string as UTF-8, or copies the bytes of a view, straight into a
+// new message. Returns an NNG error.
+int ToMessage(napi_env env, napi_value value, Message* out);
+
+// A Buffer of the message's bytes: a large message becomes the Buffer's
+// memory and is freed with it; a small one is copied, and so is a large one
+// where the runtime does not allow foreign memory. Null if the environment is
+// ending.
+napi_value ToBuffer(napi_env env, Message message);
+
+}  // namespace nng_pair
+
+#endif  // NNG_PAIR_ADDON_CONVERT_H

@@ -1,0 +1,63 @@
+// One per JavaScript environment (the main thread, each worker): how NNG's
+// threads get the environment's attention, and how its sockets end with it.
+//
+// Ownership and the order of teardown. The environment owns the hub (instance
+// data), and so does every socket of it (as its waker), so a hub outlives
+// everything that may call Wake. When the environment ends, its cleanup hook
+// first closes every socket, on the environment's own thread, which returns
+// when none of NNG's threads is in a callback of theirs; then it marks the
+// hub closed and gives the thread-safe function up. Wake takes the same lock,
+// so the function is never called after that.
+
+#ifndef NNG_PAIR_ADDON_HUB_H
+#define NNG_PAIR_ADDON_HUB_H
+
+#include <node_api.h>
+
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "../core/socket.h"
+
+namespace nng_pair {
+
+class Hub : public Waker {
+ public:
+  static std::shared_ptr<Hub> Create(napi_env env);
+
+  // Any thread. A socket that has been woken is delivered once, however
+  // often it was woken until then.
+  void Wake(Socket* socket) override;
+
+  // The environment's thread. The hub closes what it holds when the
+  // environment ends; Forget once a socket has been closed.
+  void Hold(std::shared_ptr<Socket> socket);
+  void Forget(Socket* socket);
+
+  // Counted: while it is held, the environment's loop stays alive.
+  void KeepAlive();
+  void LetGo();
+
+ private:
+  explicit Hub(napi_env env) : env_(env) {}
+
+  static void OnWake(napi_env env, napi_value, void* context, void*);
+  static void OnCleanup(void* arg);
+  void Deliver(napi_env env);
+
+  const napi_env env_;
+  size_t keep_alive_ = 0;
+  std::unordered_map<Socket*, std::shared_ptr<Socket>> sockets_;
+
+  std::mutex mutex_;
+  napi_threadsafe_function function_ = nullptr;
+  bool closed_ = false;
+  bool wake_pending_ = false;
+  std::vector<std::shared_ptr<Socket>> woken_;
+};
+
+}  // namespace nng_pair
+
+#endif  // NNG_PAIR_ADDON_HUB_H

@@ -1,0 +1,367 @@
+#include "socket_wrap.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "blocking_call.h"
+#include "convert.h"
+
+namespace nng_pair {
+
+namespace {
+
+// Telling V8 of every byte costs more than it is worth.
+constexpr int64_t kReportStep = 64 * 1024;
+
+double ToDouble(uint64_t value) { return static_cast<double>(value); }
+
+Napi::Object PeerObject(Napi::Env env, const Peer& peer) {
+  Napi::Object object = Napi::Object::New(env);
+  object["ipc"] = peer.ipc;
+  object["address"] = peer.address;
+  object["port"] = peer.port;
+  object["pid"] = peer.pid;
+  object["uid"] = peer.uid;
+  object["gid"] = peer.gid;
+  object["dialed"] = peer.dialed;
+  object["endpoint"] = peer.endpoint;
+  return object;
+}
+
+Options ReadOptions(const Napi::Object& o) {
+  const auto number = [&o](const char* name) {
+    return o.Get(name).As<Napi::Number>();
+  };
+  const auto flag = [&o](const char* name) {
+    return o.Get(name).As<Napi::Boolean>().Value();
+  };
+  Options options;
+  options.send_buffer = number("sendBuffer").Int32Value();
+  options.recv_buffer = number("recvBuffer").Int32Value();
+  options.max_message_size =
+      static_cast<size_t>(number("maxMessageSize").Int64Value());
+  options.reconnect_min = number("reconnectMin").Int32Value();
+  options.reconnect_max = number("reconnectMax").Int32Value();
+  options.no_delay = flag("noDelay");
+  options.keep_alive = flag("keepAlive");
+  options.ipc_mode = number("ipcMode").Int32Value();
+  return options;
+}
+
+// A promise for what the pool is doing; rejected at once if it cannot.
+Napi::Value OrUndefined(Napi::Env env, napi_value value) {
+  return value == nullptr ? env.Undefined() : Napi::Value(env, value);
+}
+
+napi_value NumberArray(napi_env env, std::initializer_list<double> numbers) {
+  napi_value array;
+  if (napi_create_array(env, &array) != napi_ok) return nullptr;
+  uint32_t i = 0;
+  for (double number : numbers) {
+    napi_value value;
+    if (napi_create_double(env, number, &value) != napi_ok ||
+        napi_set_element(env, array, i++, value) != napi_ok) {
+      return nullptr;
+    }
+  }
+  return array;
+}
+
+}  // namespace
+
+Napi::Function SocketWrap::Define(Napi::Env env) {
+  return DefineClass(
+      env, "Socket",
+      {
+          InstanceMethod<&SocketWrap::Send>("send"),
+          InstanceMethod<&SocketWrap::SendMany>("sendMany"),
+          InstanceMethod<&SocketWrap::FlushQueue>("flushQueue"),
+          InstanceMethod<&SocketWrap::CancelQueued>("cancelQueued"),
+          InstanceMethod<&SocketWrap::Accepted>("accepted"),
+          InstanceMethod<&SocketWrap::Finished>("finished"),
+          InstanceMethod<&SocketWrap::WakeWhenFinished>("wakeWhenFinished"),
+          InstanceMethod<&SocketWrap::Take>("take"),
+          InstanceMethod<&SocketWrap::WaitForMessage>("waitForMessage"),
+          InstanceMethod<&SocketWrap::Discard>("discard"),
+          InstanceMethod<&SocketWrap::TakeEvents>("takeEvents"),
+          InstanceMethod<&SocketWrap::Listen>("listen"),
+          InstanceMethod<&SocketWrap::Dial>("dial"),
+          InstanceMethod<&SocketWrap::CloseEndpoint>("closeEndpoint"),
+          InstanceMethod<&SocketWrap::FinishPipe>("finishPipe"),
+          InstanceMethod<&SocketWrap::UnackedBytes>("unackedBytes"),
+          InstanceMethod<&SocketWrap::Close>("close"),
+          InstanceMethod<&SocketWrap::KeepAlive>("keepAlive"),
+          InstanceMethod<&SocketWrap::LetGo>("letGo"),
+          InstanceMethod<&SocketWrap::Stats>("stats"),
+      });
+}
+
+SocketWrap::SocketWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<SocketWrap>(info),
+      hub_(*info.Env().GetInstanceData<std::shared_ptr<Hub>>()) {
+  const int rv =
+      Socket::Open(ReadOptions(info[0].As<Napi::Object>()), hub_, &socket_);
+  if (rv != 0) {
+    Napi::Error::New(info.Env(), nng_strerror(rv)).ThrowAsJavaScriptException();
+    return;
+  }
+  socket_->owner_data = this;
+  hub_->Hold(socket_);
+}
+
+SocketWrap::~SocketWrap() {
+  if (!socket_) return;
+  socket_->owner_data = nullptr;
+  ReportMemory(Env());
+  if (kept_alive_) hub_->LetGo();
+  if (closing_) return;
+  // Dropped by the program, or the environment is ending: then the hub has
+  // closed the socket already, and this is quick if it happens at all.
+  std::shared_ptr<Socket> socket = socket_;
+  std::shared_ptr<Hub> hub = hub_;
+  RunBlocking(
+      Env(), [socket] { socket->Close(); },
+      [socket, hub](napi_env) -> napi_value {
+        hub->Forget(socket.get());
+        return nullptr;
+      });
+}
+
+void SocketWrap::Deliver(napi_env env) {
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  napi_value self = Value();
+  napi_value callback;
+  napi_value result;
+  if (self != nullptr) {
+    napi_status status =
+        napi_get_named_property(env, self, "onready", &callback);
+    if (status == napi_ok) {
+      status = napi_call_function(env, self, callback, 0, nullptr, &result);
+    }
+    if (status == napi_pending_exception) {
+      napi_value error;
+      if (napi_get_and_clear_last_exception(env, &error) == napi_ok) {
+        napi_fatal_exception(env, error);
+      }
+    }
+    ReportMemory(env);
+  }
+  napi_close_handle_scope(env, scope);
+}
+
+// V8 hears of the bytes that its objects keep in our queues, so that it
+// collects in time.
+void SocketWrap::ReportMemory(napi_env env) {
+  const int64_t bytes = socket_->owner_data == nullptr
+                            ? 0
+                            : static_cast<int64_t>(socket_->QueuedBytes());
+  const int64_t change = bytes - reported_bytes_;
+  if (bytes != 0 && std::abs(change) < kReportStep) return;
+  int64_t total;
+  if (change != 0 &&
+      napi_adjust_external_memory(env, change, &total) == napi_ok) {
+    reported_bytes_ = bytes;
+  }
+}
+
+Napi::Value SocketWrap::Send(const Napi::CallbackInfo& info) {
+  Message message;
+  int rv = ToMessage(info.Env(), info[0], &message);
+  rv = rv != 0 ? -rv
+               : socket_->Send(&message, info[1].As<Napi::Boolean>().Value());
+  ReportMemory(info.Env());
+  return Napi::Number::New(info.Env(), rv);
+}
+
+Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
+  Napi::Array list = info[0].As<Napi::Array>();
+  const uint32_t length = list.Length();
+  uint32_t i = info[1].As<Napi::Number>().Uint32Value();
+  napi_handle_scope scope;
+  for (; i < length; i++) {
+    if (napi_open_handle_scope(info.Env(), &scope) != napi_ok) break;
+    napi_value value;
+    Message message;
+    const bool accepted =
+        napi_get_element(info.Env(), list, i, &value) == napi_ok &&
+        ToMessage(info.Env(), value, &message) == 0 &&
+        socket_->Send(&message, false) == 0;
+    napi_close_handle_scope(info.Env(), scope);
+    if (!accepted) break;
+  }
+  ReportMemory(info.Env());
+  return Napi::Number::New(info.Env(), i);
+}
+
+Napi::Value SocketWrap::FlushQueue(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ToDouble(socket_->FlushQueue()));
+}
+
+void SocketWrap::CancelQueued(const Napi::CallbackInfo& info) {
+  socket_->CancelQueued(
+      static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+}
+
+Napi::Value SocketWrap::Accepted(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ToDouble(socket_->accepted()));
+}
+
+Napi::Value SocketWrap::Finished(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ToDouble(socket_->finished()));
+}
+
+void SocketWrap::WakeWhenFinished(const Napi::CallbackInfo& info) {
+  socket_->WakeWhenFinished(
+      static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+}
+
+Napi::Value SocketWrap::Take(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  std::vector<Message> messages;
+  socket_->Take(info[0].As<Napi::Number>().Uint32Value(),
+                info[1].As<Napi::Number>().Uint32Value(), &messages);
+  napi_value array;
+  if (napi_create_array_with_length(env, messages.size(), &array) != napi_ok) {
+    return env.Undefined();
+  }
+  for (uint32_t i = 0; i < messages.size(); i++) {
+    napi_value buffer = ToBuffer(env, std::move(messages[i]));
+    if (buffer == nullptr) break;
+    napi_set_element(env, array, i, buffer);
+  }
+  ReportMemory(env);
+  return Napi::Value(env, array);
+}
+
+Napi::Value SocketWrap::WaitForMessage(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), socket_->WaitForMessage());
+}
+
+void SocketWrap::Discard(const Napi::CallbackInfo&) { socket_->Discard(); }
+
+Napi::Value SocketWrap::TakeEvents(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  std::vector<Event> events;
+  socket_->TakeEvents(&events);
+  Napi::Array array = Napi::Array::New(env, events.size());
+  for (uint32_t i = 0; i < events.size(); i++) {
+    const Event& event = events[i];
+    if (event.type == EventType::kDialed) socket_->DialEnded(event.id);
+    Napi::Object object = Napi::Object::New(env);
+    object["type"] = static_cast<int>(event.type);
+    object["id"] = event.id;
+    object["error"] = event.error;
+    if (event.type == EventType::kConnect || event.type == EventType::kReject) {
+      object["peer"] = PeerObject(env, event.peer);
+    }
+    array.Set(i, object);
+  }
+  return array;
+}
+
+Napi::Value SocketWrap::Listen(const Napi::CallbackInfo& info) {
+  struct Job {
+    std::string url;
+    int rv = 0;
+    uint32_t id = 0;
+    std::string bound_url;
+  };
+  auto job = std::make_shared<Job>();
+  job->url = info[0].As<Napi::String>().Utf8Value();
+  std::shared_ptr<Socket> socket = socket_;
+  return OrUndefined(
+      info.Env(),
+      RunBlocking(
+          info.Env(),
+          [job, socket] {
+            job->rv = socket->Listen(job->url, &job->id, &job->bound_url);
+          },
+          [job](napi_env env) -> napi_value {
+            napi_value array = NumberArray(env, {static_cast<double>(job->rv),
+                                                 static_cast<double>(job->id)});
+            napi_value url;
+            if (array == nullptr ||
+                napi_create_string_utf8(env, job->bound_url.data(),
+                                        job->bound_url.size(),
+                                        &url) != napi_ok ||
+                napi_set_element(env, array, 2, url) != napi_ok) {
+              return nullptr;
+            }
+            return array;
+          }));
+}
+
+Napi::Value SocketWrap::Dial(const Napi::CallbackInfo& info) {
+  uint32_t id = 0;
+  const int rv = socket_->Dial(info[0].As<Napi::String>().Utf8Value(),
+                               info[1].As<Napi::Boolean>().Value(), &id);
+  return Napi::Number::New(info.Env(), rv != 0 ? -rv : static_cast<double>(id));
+}
+
+Napi::Value SocketWrap::CloseEndpoint(const Napi::CallbackInfo& info) {
+  const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
+  const bool dialer = info[1].As<Napi::Boolean>().Value();
+  std::shared_ptr<Socket> socket = socket_;
+  return OrUndefined(info.Env(),
+                     RunBlocking(
+                         info.Env(), [=] { socket->CloseEndpoint(id, dialer); },
+                         [](napi_env env) { return NumberArray(env, {}); }));
+}
+
+Napi::Value SocketWrap::FinishPipe(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(
+      info.Env(),
+      socket_->FinishPipe(info[0].As<Napi::Number>().Uint32Value()));
+}
+
+Napi::Value SocketWrap::UnackedBytes(const Napi::CallbackInfo& info) {
+  int bytes = 0;
+  const int rv =
+      socket_->UnackedBytes(info[0].As<Napi::Number>().Uint32Value(), &bytes);
+  return Napi::Number::New(info.Env(), rv != 0 ? -rv : bytes);
+}
+
+Napi::Value SocketWrap::Close(const Napi::CallbackInfo& info) {
+  closing_ = true;
+  socket_->DropQueue();
+  std::shared_ptr<Socket> socket = socket_;
+  std::shared_ptr<Hub> hub = hub_;
+  return OrUndefined(info.Env(), RunBlocking(
+                                     info.Env(), [socket] { socket->Close(); },
+                                     [socket, hub](napi_env env) {
+                                       hub->Forget(socket.get());
+                                       return NumberArray(env, {});
+                                     }));
+}
+
+void SocketWrap::KeepAlive(const Napi::CallbackInfo&) {
+  if (!std::exchange(kept_alive_, true)) hub_->KeepAlive();
+}
+
+void SocketWrap::LetGo(const Napi::CallbackInfo&) {
+  if (std::exchange(kept_alive_, false)) hub_->LetGo();
+}
+
+Napi::Value SocketWrap::Stats(const Napi::CallbackInfo& info) {
+  const nng_pair::Stats stats = socket_->GetStats();
+  Napi::Object object = Napi::Object::New(info.Env());
+  const auto set = [&object](const char* name, uint64_t value) {
+    object[name] = ToDouble(value);
+  };
+  set("messagesSent", stats.messages_sent);
+  set("messagesReceived", stats.messages_received);
+  set("messagesLost", stats.messages_lost);
+  set("bytesSent", stats.bytes_sent);
+  set("bytesReceived", stats.bytes_received);
+  set("unsentMessages", stats.unsent_messages);
+  set("unsentBytes", stats.unsent_bytes);
+  set("inboxMessages", stats.inbox_messages);
+  set("inboxBytes", stats.inbox_bytes);
+  set("rejects", stats.rejects);
+  return object;
+}
+
+}  // namespace nng_pair

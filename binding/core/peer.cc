@@ -1,0 +1,61 @@
+#include "peer.h"
+
+#include <cstring>
+
+#if defined(_WIN32)
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#else
+#include <arpa/inet.h>
+#endif
+
+namespace nng_pair {
+
+namespace {
+
+double Credential(nng_pipe pipe, const char* option) {
+  uint64_t value;
+  if (nng_pipe_get_uint64(pipe, option, &value) != 0) return -1;
+  return static_cast<double>(value);
+}
+
+std::string NumericAddress(int family, const void* address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  inet_ntop(family, address, text, sizeof(text));
+  return text;
+}
+
+}  // namespace
+
+Peer DescribePeer(nng_pipe pipe) {
+  Peer peer;
+  nng_sockaddr sa;
+  if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &sa) == 0) {
+    switch (sa.s_family) {
+      case NNG_AF_INET:
+        peer.address = NumericAddress(AF_INET, &sa.s_in.sa_addr);
+        peer.port = ntohs(sa.s_in.sa_port);
+        break;
+      case NNG_AF_INET6:
+        peer.address = NumericAddress(AF_INET6, sa.s_in6.sa_addr);
+        peer.port = ntohs(sa.s_in6.sa_port);
+        break;
+      case NNG_AF_IPC:
+        peer.ipc = true;
+        peer.address = sa.s_ipc.sa_path;
+        peer.pid = Credential(pipe, NNG_OPT_IPC_PEER_PID);
+        peer.uid = Credential(pipe, NNG_OPT_IPC_PEER_UID);
+        peer.gid = Credential(pipe, NNG_OPT_IPC_PEER_GID);
+        break;
+      default:
+        break;
+    }
+  }
+  int id = nng_dialer_id(nng_pipe_dialer(pipe));
+  peer.dialed = id > 0;
+  if (!peer.dialed) id = nng_listener_id(nng_pipe_listener(pipe));
+  peer.endpoint = id > 0 ? static_cast<uint32_t>(id) : 0;
+  return peer;
+}
+
+}  // namespace nng_pair

@@ -1,0 +1,475 @@
+#include "socket.h"
+
+#include <nng/protocol/pair0/pair.h>
+#include <nng/transport/ipc/ipc.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "../platform/nng_ext.h"
+
+namespace nng_pair {
+
+namespace {
+
+// A flood of connections that are turned away must not fill the memory of an
+// owner that is busy: beyond this many, rejects are only counted.
+constexpr size_t kMaxRejectEvents = 1024;
+
+using Lock = std::lock_guard<std::mutex>;
+
+}  // namespace
+
+// A dial whose outcome is awaited. Owned by the socket until the owner has
+// seen the outcome, or until Close.
+struct Socket::DialOp {
+  Socket* socket;
+  uint32_t id;
+  nng_aio* aio;
+
+  ~DialOp() {
+    nng_aio_stop(aio);  // the callback has run, or is about to return
+    nng_aio_free(aio);
+  }
+};
+
+Socket::Socket(const Options& options, std::shared_ptr<Waker> waker)
+    : options_(options),
+      waker_(std::move(waker)),
+      observer_{&Socket::OnObserver, this} {}
+
+Socket::~Socket() { assert(closed_); }
+
+int Socket::Open(const Options& options, std::shared_ptr<Waker> waker,
+                 std::shared_ptr<Socket>* out) {
+  std::shared_ptr<Socket> socket(new Socket(options, std::move(waker)));
+  const int rv = socket->Init();
+  if (rv != 0) {
+    socket->Close();
+    return rv;
+  }
+  *out = std::move(socket);
+  return 0;
+}
+
+int Socket::Init() {
+  int rv = nng_pair0_open(&socket_);
+  if (rv != 0) return rv;
+  if ((rv = nng_aio_alloc(&send_aio_, nullptr, nullptr)) != 0 ||
+      (rv = nng_aio_alloc(&recv_aio_, &Socket::OnReceive, this)) != 0 ||
+      (rv = nng_socket_set_ptr(socket_, PAIR0_OPT_OBSERVER, &observer_)) != 0 ||
+      (rv = nng_socket_set_int(socket_, NNG_OPT_SENDBUF,
+                               options_.send_buffer)) != 0 ||
+      (rv = nng_socket_set_size(socket_, NNG_OPT_RECVMAXSZ,
+                                options_.max_message_size)) != 0 ||
+      (rv = nng_socket_set_ms(socket_, NNG_OPT_RECONNMINT,
+                              options_.reconnect_min)) != 0 ||
+      (rv = nng_socket_set_ms(socket_, NNG_OPT_RECONNMAXT,
+                              options_.reconnect_max)) != 0 ||
+      (rv = nng_pipe_notify(socket_, NNG_PIPE_EV_ADD_PRE, &Socket::OnPipe,
+                            this)) != 0 ||
+      (rv = nng_pipe_notify(socket_, NNG_PIPE_EV_REM_POST, &Socket::OnPipe,
+                            this)) != 0) {
+    return rv;
+  }
+  nng_aio_set_timeout(send_aio_, NNG_DURATION_ZERO);
+  nng_aio_set_timeout(recv_aio_, NNG_DURATION_INFINITE);
+  PostReceiveIfWanted();
+  return 0;
+}
+
+void Socket::Close() {
+  Lock close_lock(close_mutex_);
+  if (closed_) return;
+  {
+    Lock lock(mutex_);
+    closing_ = true;
+  }
+  if (nng_socket_id(socket_) > 0) nng_close(socket_);
+  // The socket and its pipes are gone; only callbacks that were already
+  // under way are left. Stopping an aio waits for its callback.
+  for (nng_aio* aio : {send_aio_, recv_aio_}) {
+    if (aio == nullptr) continue;
+    nng_aio_stop(aio);
+    nng_aio_free(aio);
+  }
+  std::unordered_map<uint32_t, std::unique_ptr<DialOp>> dials;
+  {
+    Lock lock(mutex_);
+    dials.swap(dials_);
+    inbox_.clear();
+    inbox_bytes_ = 0;
+  }
+  dials.clear();
+  closed_ = true;
+}
+
+// Sending.
+
+int Socket::TrySend(Message* message) {
+  const size_t size = nng_msg_len(message->get());
+  // Counted before NNG has it: it may be sent before we are back here.
+  accepted_++;
+  unsent_bytes_ += size;
+  nng_aio_set_msg(send_aio_, message->get());
+  nng_send_aio(socket_, send_aio_);
+  const int rv = nng_aio_result(send_aio_);
+  nng_aio_set_msg(send_aio_, nullptr);
+  if (rv == 0) {
+    message->release();
+    return 0;
+  }
+  accepted_--;
+  unsent_bytes_ -= size;
+  return rv == NNG_ETIMEDOUT ? kFull : -rv;
+}
+
+int Socket::Send(Message* message, bool queue) {
+  int rv = queue_.empty() ? TrySend(message) : kFull;
+  if (rv != kFull || !queue) return rv;
+  queue_bytes_ += nng_msg_len(message->get());
+  queue_.push_back(std::move(*message));
+  if (queue_.size() > 1) return kQueued;
+  // Room may have come between the attempt and the wish to hear of it.
+  room_wanted_ = true;
+  rv = TrySend(&queue_.front());
+  if (rv == kFull) return kQueued;
+  *message = std::move(queue_.front());
+  queue_.pop_front();
+  queue_bytes_ = 0;
+  room_wanted_ = false;
+  return rv;
+}
+
+size_t Socket::FlushQueue() {
+  size_t gone = 0;
+  while (!queue_.empty()) {
+    Message& message = queue_.front();
+    if (message) {
+      const size_t size = nng_msg_len(message.get());
+      if (TrySend(&message) != 0) {
+        room_wanted_ = true;
+        if (TrySend(&message) != 0) break;
+        room_wanted_ = false;
+      }
+      queue_bytes_ -= size;
+    }
+    queue_.pop_front();
+    queue_head_++;
+    gone++;
+  }
+  return gone;
+}
+
+void Socket::CancelQueued(uint64_t number) {
+  if (number < queue_head_ || number - queue_head_ >= queue_.size()) return;
+  Message& message = queue_[static_cast<size_t>(number - queue_head_)];
+  if (message) queue_bytes_ -= nng_msg_len(message.get());
+  message.reset();
+}
+
+void Socket::DropQueue() {
+  queue_head_ += queue_.size();
+  queue_.clear();
+  queue_bytes_ = 0;
+}
+
+void Socket::WakeWhenFinished(uint64_t count) {
+  bool now = false;
+  {
+    Lock lock(mutex_);
+    wake_when_finished_ = count;
+    if (finished_ >= count) {
+      wake_when_finished_ = std::numeric_limits<uint64_t>::max();
+      now = true;
+    }
+  }
+  if (now) waker_->Wake(this);
+}
+
+// Receiving.
+
+// Whether one more message may be read, and if so asks NNG for it.
+void Socket::PostReceiveIfWanted() {
+  {
+    Lock lock(mutex_);
+    if (receive_posted_ || closing_) return;
+    const size_t held = inbox_.size() + read_ahead_;
+    const size_t room = static_cast<size_t>(options_.recv_buffer);
+    const bool wanted = message_wanted_ && inbox_.empty();
+    if (!discard_ && !wanted && held >= room) return;
+    receive_posted_ = true;
+  }
+  nng_recv_aio(socket_, recv_aio_);
+}
+
+// On an NNG thread, with none of NNG's locks held.
+void Socket::OnReceive(void* arg) {
+  auto* self = static_cast<Socket*>(arg);
+  const int rv = nng_aio_result(self->recv_aio_);
+  Message message(rv == 0 ? nng_aio_get_msg(self->recv_aio_) : nullptr);
+  nng_aio_set_msg(self->recv_aio_, nullptr);
+  bool wake = false;
+  {
+    Lock lock(self->mutex_);
+    self->receive_posted_ = false;
+    if (!message) return;  // the socket is closed
+    const size_t size = nng_msg_len(message.get());
+    self->messages_received_++;
+    self->bytes_received_ += size;
+    if (!self->discard_) {
+      self->inbox_.push_back(std::move(message));
+      self->inbox_bytes_ += size;
+      wake = std::exchange(self->message_wanted_, false);
+    }
+  }
+  self->PostReceiveIfWanted();
+  if (wake) self->waker_->Wake(self);
+}
+
+void Socket::Take(size_t max, size_t served, std::vector<Message>* out) {
+  {
+    Lock lock(mutex_);
+    const size_t n = std::min(max, inbox_.size());
+    out->reserve(n);
+    for (size_t i = 0; i < n; i++) {
+      inbox_bytes_ -= nng_msg_len(inbox_.front().get());
+      out->push_back(std::move(inbox_.front()));
+      inbox_.pop_front();
+    }
+    read_ahead_ = n - std::min(n, served);
+  }
+  PostReceiveIfWanted();
+}
+
+bool Socket::WaitForMessage() {
+  {
+    Lock lock(mutex_);
+    if (!inbox_.empty()) return false;
+    read_ahead_ = 0;
+    message_wanted_ = true;
+  }
+  PostReceiveIfWanted();
+  return true;
+}
+
+void Socket::Discard() {
+  {
+    Lock lock(mutex_);
+    discard_ = true;
+    message_wanted_ = false;
+    inbox_.clear();
+    inbox_bytes_ = 0;
+  }
+  PostReceiveIfWanted();
+}
+
+// Events.
+
+void Socket::PushEvent(Event event) {
+  if (event.type == EventType::kReject) {
+    rejects_++;
+    if (reject_events_ >= kMaxRejectEvents) return;
+    reject_events_++;
+  }
+  events_.push_back(std::move(event));
+}
+
+void Socket::TakeEvents(std::vector<Event>* out) {
+  Lock lock(mutex_);
+  out->assign(std::make_move_iterator(events_.begin()),
+              std::make_move_iterator(events_.end()));
+  events_.clear();
+  reject_events_ = 0;
+}
+
+// On any thread, with the pair0 socket's lock held (pair0_observer.h).
+void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
+                        size_t detail) {
+  auto* self = static_cast<Socket*>(arg);
+  bool wake = false;
+  if (event == PAIR0_ROOM) {
+    wake = self->room_wanted_.exchange(false);
+  } else {
+    Lock lock(self->mutex_);
+    auto found = self->pipes_.find(pipe);
+    const Peer peer = found != self->pipes_.end() && event != PAIR0_SENT
+                          ? found->second
+                          : Peer();
+    switch (event) {
+      case PAIR0_START:
+        self->PushEvent({EventType::kConnect, pipe, 0, peer});
+        wake = true;
+        break;
+      case PAIR0_REJECT:
+        self->PushEvent(
+            {EventType::kReject, pipe, static_cast<int>(detail), peer});
+        wake = true;
+        break;
+      case PAIR0_STOP:
+        self->PushEvent({EventType::kDisconnect, pipe, 0, Peer()});
+        wake = true;
+        break;
+      case PAIR0_SENT:
+        self->messages_sent_++;
+        self->bytes_sent_ += detail;
+        break;
+      case PAIR0_LOST:
+        self->messages_lost_++;
+        break;
+      case PAIR0_ROOM:
+        break;
+    }
+    if (event == PAIR0_SENT || event == PAIR0_LOST) {
+      self->unsent_bytes_ -= detail;
+      if (++self->finished_ >= self->wake_when_finished_) {
+        self->wake_when_finished_ = std::numeric_limits<uint64_t>::max();
+        wake = true;
+      }
+    }
+  }
+  if (wake) self->waker_->Wake(self);
+}
+
+// On an NNG thread, with no lock held: before the pipe is shown to pair0,
+// and, on the reaper, when it has been closed.
+void Socket::OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg) {
+  auto* self = static_cast<Socket*>(arg);
+  const auto id = static_cast<uint32_t>(nng_pipe_id(pipe));
+  if (event == NNG_PIPE_EV_REM_POST) {
+    Lock lock(self->mutex_);
+    self->pipes_.erase(id);
+    return;
+  }
+  Peer peer = DescribePeer(pipe);
+  bool unwanted;
+  {
+    Lock lock(self->mutex_);
+    unwanted = self->closing_ || self->discard_;
+    if (!unwanted) self->pipes_[id] = std::move(peer);
+  }
+  if (unwanted) nng_pipe_close(pipe);
+}
+
+// Endpoints.
+
+int Socket::Listen(const std::string& url, uint32_t* id,
+                   std::string* bound_url) {
+  nng_listener listener;
+  int rv = nng_listener_create(&listener, socket_, url.c_str());
+  if (rv != 0) return rv;
+  if (url.compare(0, 4, "tcp:") == 0) {
+    if ((rv = nng_listener_set_bool(listener, NNG_OPT_TCP_NODELAY,
+                                    options_.no_delay)) == 0) {
+      rv = nng_listener_set_bool(listener, NNG_OPT_TCP_KEEPALIVE,
+                                 options_.keep_alive);
+    }
+  } else {
+    rv = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS,
+                              options_.ipc_mode);
+  }
+  char* text = nullptr;
+  if (rv != 0 || (rv = nng_listener_start(listener, 0)) != 0 ||
+      (rv = nng_listener_get_string(listener, NNG_OPT_URL, &text)) != 0) {
+    nng_listener_close(listener);
+    return rv;
+  }
+  *bound_url = text;
+  nng_strfree(text);
+  *id = static_cast<uint32_t>(nng_listener_id(listener));
+  return 0;
+}
+
+// On an NNG thread, with no lock held.
+void Socket::OnDialed(void* arg) {
+  auto* op = static_cast<DialOp*>(arg);
+  Socket* self = op->socket;
+  {
+    Lock lock(self->mutex_);
+    self->PushEvent(
+        {EventType::kDialed, op->id, nng_aio_result(op->aio), Peer()});
+  }
+  self->waker_->Wake(self);
+}
+
+int Socket::Dial(const std::string& url, bool retry, uint32_t* id) {
+  nng_dialer dialer;
+  int rv = nng_dialer_create(&dialer, socket_, url.c_str());
+  if (rv != 0) return rv;
+  *id = static_cast<uint32_t>(nng_dialer_id(dialer));
+  if (url.compare(0, 4, "tcp:") == 0 &&
+      ((rv = nng_dialer_set_bool(dialer, NNG_OPT_TCP_NODELAY,
+                                 options_.no_delay)) != 0 ||
+       (rv = nng_dialer_set_bool(dialer, NNG_OPT_TCP_KEEPALIVE,
+                                 options_.keep_alive)) != 0)) {
+    nng_dialer_close(dialer);
+    return rv;
+  }
+  if (retry) {
+    rv = nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
+  } else {
+    std::unique_ptr<DialOp> op(new DialOp{this, *id, nullptr});
+    if ((rv = nng_aio_alloc(&op->aio, &Socket::OnDialed, op.get())) == 0) {
+      DialOp* raw = op.get();
+      {
+        Lock lock(mutex_);
+        dials_[*id] = std::move(op);
+      }
+      rv = nng_pair_dialer_start(dialer, raw->aio);
+      if (rv != 0) DialEnded(*id);
+    }
+  }
+  if (rv != 0) nng_dialer_close(dialer);
+  return rv;
+}
+
+void Socket::DialEnded(uint32_t id) {
+  std::unique_ptr<DialOp> op;
+  {
+    Lock lock(mutex_);
+    auto found = dials_.find(id);
+    if (found == dials_.end()) return;
+    op = std::move(found->second);
+    dials_.erase(found);
+  }
+}
+
+void Socket::CloseEndpoint(uint32_t id, bool dialer) {
+  if (dialer) {
+    nng_dialer d = NNG_DIALER_INITIALIZER;
+    d.id = id;
+    nng_dialer_close(d);
+  } else {
+    nng_listener l = NNG_LISTENER_INITIALIZER;
+    l.id = id;
+    nng_listener_close(l);
+  }
+}
+
+int Socket::FinishPipe(uint32_t pipe) {
+  nng_pipe p = NNG_PIPE_INITIALIZER;
+  p.id = pipe;
+  return nng_pair_pipe_finish(p);
+}
+
+int Socket::UnackedBytes(uint32_t pipe, int* bytes) {
+  nng_pipe p = NNG_PIPE_INITIALIZER;
+  p.id = pipe;
+  return nng_pair_pipe_unacked(p, bytes);
+}
+
+Stats Socket::GetStats() {
+  Lock lock(mutex_);
+  return {messages_sent_, messages_received_, messages_lost_,
+          bytes_sent_,    bytes_received_,    accepted_ - finished_,
+          unsent_bytes_,  inbox_.size(),      inbox_bytes_,
+          rejects_};
+}
+
+uint64_t Socket::QueuedBytes() {
+  Lock lock(mutex_);
+  return inbox_bytes_ + queue_bytes_ + unsent_bytes_;
+}
+
+}  // namespace nng_pair

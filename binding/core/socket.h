@@ -1,0 +1,213 @@
+// A PAIR socket as the addon sees it: NNG's socket, a bounded inbox of
+// received messages, and a queue of events. No JavaScript here.
+//
+// Threads. One thread, the owner (that of the JavaScript environment), calls
+// everything but Listen, CloseEndpoint and Close, which may block and belong
+// on a worker thread. NNG's threads call the callbacks.
+//
+// Locks. mutex_ guards what NNG's threads share with the owner. It is a leaf:
+// NNG is never called while it is held, since NNG calls us with its own locks
+// held (pair0_observer.h).
+//
+// The receive invariant. A message that has been received is, at any moment,
+// in exactly one place: the receive aio (on its way into the inbox), the
+// inbox, or handed over by Take. Nothing cancels the receive aio, so a
+// JavaScript recv() that is aborted has nothing to give back.
+//
+// Ownership. The owner's wrapper holds the socket by shared_ptr, and so does
+// every worker job. NNG's callbacks use a plain pointer: Close returns only
+// when no callback can run any more, and the destructor requires it.
+
+#ifndef NNG_PAIR_CORE_SOCKET_H
+#define NNG_PAIR_CORE_SOCKET_H
+
+#include <nng/nng.h>
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "../platform/pair0_observer.h"
+#include "message.h"
+#include "peer.h"
+
+namespace nng_pair {
+
+struct Options {
+  int send_buffer;
+  int recv_buffer;
+  size_t max_message_size;
+  int reconnect_min;  // ms
+  int reconnect_max;  // ms
+  bool no_delay;
+  bool keep_alive;
+  int ipc_mode;
+};
+
+enum class EventType { kConnect, kDisconnect, kReject, kDialed };
+
+struct Event {
+  EventType type;
+  uint32_t id;  // the pipe; kDialed: the dialer
+  int error;    // kReject: why; kDialed: 0 or why the first attempt failed
+  Peer peer;    // kConnect, kReject
+};
+
+struct Stats {
+  uint64_t messages_sent;      // handed to the kernel
+  uint64_t messages_received;  // from the kernel, whole
+  uint64_t messages_lost;      // accepted, and gone down with their pipe
+  uint64_t bytes_sent;
+  uint64_t bytes_received;
+  uint64_t unsent_messages;  // accepted, neither sent nor lost
+  uint64_t unsent_bytes;
+  uint64_t inbox_messages;
+  uint64_t inbox_bytes;
+  uint64_t rejects;
+};
+
+class Socket;
+
+// How a socket asks for the owner's attention: from any thread, with NNG's
+// locks held, so it must do no more than leave a note.
+class Waker {
+ public:
+  virtual ~Waker() = default;
+  virtual void Wake(Socket* socket) = 0;
+};
+
+class Socket : public std::enable_shared_from_this<Socket> {
+ public:
+  // Returns an NNG error.
+  static int Open(const Options& options, std::shared_ptr<Waker> waker,
+                  std::shared_ptr<Socket>* out);
+  ~Socket();
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
+  // Sending. Send either accepts the message (0), keeps it in line behind
+  // others that wait (kQueued, if `queue`), or leaves it with the caller:
+  // kFull, or a negative NNG error.
+  static constexpr int kFull = 1;
+  static constexpr int kQueued = 2;
+  int Send(Message* message, bool queue);
+  // Accepts queued messages while there is room; returns how many have left
+  // the queue, cancelled ones included. Asks to be woken if any are left.
+  size_t FlushQueue();
+  // The queued message with this number (they are counted from 0 since the
+  // socket was opened) will not be sent.
+  void CancelQueued(uint64_t number);
+  void DropQueue();
+
+  // How many messages were accepted, and how many of them have been sent or
+  // lost: they are so in order. WakeWhenFinished asks for a wake-up when the
+  // latter reaches `count`.
+  uint64_t accepted() const { return accepted_; }
+  uint64_t finished() const { return finished_; }
+  void WakeWhenFinished(uint64_t count);
+
+  // Receiving. Take moves up to `max` messages out of the inbox; `served` of
+  // them are for somebody who waits, the rest counts as read ahead until the
+  // next Take.
+  void Take(size_t max, size_t served, std::vector<Message>* out);
+  // Somebody waits for a message. Returns false if there is one, and true
+  // if the owner will be woken.
+  bool WaitForMessage();
+  // From now on messages are dropped as they come (the socket is closing).
+  void Discard();
+
+  void TakeEvents(std::vector<Event>* out);
+
+  // Endpoints. Listen and CloseEndpoint block.
+  int Listen(const std::string& url, uint32_t* id, std::string* bound_url);
+  // Starts a dialer. Without `retry` a kDialed event tells the outcome, and
+  // after a failure the dialer is still to be closed.
+  int Dial(const std::string& url, bool retry, uint32_t* id);
+  // The owner has seen the kDialed event.
+  void DialEnded(uint32_t id);
+  void CloseEndpoint(uint32_t id, bool dialer);
+
+  // A half close of the pipe, and what is still on its way (conn.h).
+  int FinishPipe(uint32_t pipe);
+  int UnackedBytes(uint32_t pipe, int* bytes);
+
+  // Closes everything and waits until no callback runs or will run. Any
+  // thread, any number of times.
+  void Close();
+
+  Stats GetStats();
+  // Bytes in the inbox and accepted or queued for sending.
+  uint64_t QueuedBytes();
+
+  // For the waker, under its lock.
+  bool wake_pending = false;
+  // For the owner's wrapper, on its thread.
+  void* owner_data = nullptr;
+
+ private:
+  struct DialOp;
+
+  Socket(const Options& options, std::shared_ptr<Waker> waker);
+  int Init();
+
+  static void OnObserver(void* arg, pair0_event event, uint32_t pipe,
+                         size_t detail);
+  static void OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg);
+  static void OnReceive(void* arg);
+  static void OnDialed(void* arg);
+
+  int TrySend(Message* message);
+  void PostReceiveIfWanted();
+  void PushEvent(Event event);  // under mutex_
+
+  const Options options_;
+  const std::shared_ptr<Waker> waker_;
+  nng_socket socket_ = NNG_SOCKET_INITIALIZER;
+  pair0_observer observer_;
+  // Kept for the life of the socket: allocating one draws a random number.
+  nng_aio* send_aio_ = nullptr;  // no callback, zero timeout: never waits
+  nng_aio* recv_aio_ = nullptr;
+
+  // The owner's thread alone.
+  std::deque<Message> queue_;  // a cancelled message leaves an empty place
+  uint64_t queue_head_ = 0;    // the number of queue_.front()
+  uint64_t queue_bytes_ = 0;
+
+  std::atomic<uint64_t> accepted_{0};
+  std::atomic<uint64_t> finished_{0};
+  std::atomic<uint64_t> unsent_bytes_{0};
+  std::atomic<bool> room_wanted_{false};
+
+  std::mutex mutex_;
+  std::deque<Message> inbox_;
+  uint64_t inbox_bytes_ = 0;
+  size_t read_ahead_ = 0;  // taken, and not known to be consumed
+  bool receive_posted_ = false;
+  bool message_wanted_ = false;
+  bool discard_ = false;
+  bool closing_ = false;
+  uint64_t wake_when_finished_ = std::numeric_limits<uint64_t>::max();
+  std::deque<Event> events_;
+  size_t reject_events_ = 0;
+  std::unordered_map<uint32_t, Peer> pipes_;
+  std::unordered_map<uint32_t, std::unique_ptr<DialOp>> dials_;
+  uint64_t messages_sent_ = 0;
+  uint64_t messages_lost_ = 0;
+  uint64_t bytes_sent_ = 0;
+  uint64_t messages_received_ = 0;
+  uint64_t bytes_received_ = 0;
+  uint64_t rejects_ = 0;
+
+  std::mutex close_mutex_;
+  bool closed_ = false;
+};
+
+}  // namespace nng_pair
+
+#endif  // NNG_PAIR_CORE_SOCKET_H

@@ -1,0 +1,28 @@
+// The few things that we need of NNG and that its public interface lacks.
+
+#ifndef NNG_PAIR_NNG_EXT_H
+#define NNG_PAIR_NNG_EXT_H
+
+#include <nng/nng.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// nng_dialer_start() that neither blocks nor hides the outcome: the aio
+// completes when the peer has completed the handshake (by then the pipe has
+// been announced), or with the error of the first attempt, after which the
+// dialer can be started again. Closing the dialer completes it too.
+// NNG_ESTATE: already started; then, and on any other error that is
+// returned, the aio does not complete.
+extern int nng_pair_dialer_start(nng_dialer, nng_aio *);
+
+// See conn.h. NNG_ENOTSUP where NNG's own connections are in use.
+extern int nng_pair_pipe_finish(nng_pipe);
+extern int nng_pair_pipe_unacked(nng_pipe, int *bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // NNG_PAIR_NNG_EXT_H

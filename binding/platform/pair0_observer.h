@@ -1,0 +1,39 @@
+// What NNG's pair0 tells us (deps/patches/0003-pair0-observer.patch).
+//
+// The observer is called with the pair0 socket's own lock held, on whatever
+// thread made the event happen. It may take note and wake somebody; it must
+// not call NNG, and no lock that it takes may be held around a call into NNG.
+
+#ifndef NNG_PAIR_PAIR0_OBSERVER_H
+#define NNG_PAIR_PAIR0_OBSERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+  PAIR0_START,   // the pipe is the socket's peer from now on
+  PAIR0_REJECT,  // the pipe is turned away; detail: NNG_EBUSY, NNG_EPROTO
+  PAIR0_STOP,    // the pipe is no longer the socket's peer
+  PAIR0_ROOM,    // a send may succeed now
+  PAIR0_SENT,    // one message was handed to the kernel; detail: its size
+  PAIR0_LOST,    // one accepted message went down with its pipe; as SENT
+} pair0_event;
+
+// Owned by whoever sets it; it must outlive nng_close() of the socket.
+typedef struct pair0_observer {
+  void (*fn)(void *arg, pair0_event ev, uint32_t pipe, size_t detail);
+  void *arg;
+} pair0_observer;
+
+// Socket option (pointer, write only): set it before the first endpoint.
+#define PAIR0_OPT_OBSERVER "nng-pair:observer"
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // NNG_PAIR_PAIR0_OBSERVER_H

@@ -1,0 +1,15 @@
+export { PairSocket } from './socket'
+export type {
+  CloseOptions,
+  CloseResult,
+  DialOptions,
+  PairSocketEvents,
+  PairSocketStats
+} from './socket'
+export { Dialer, Listener } from './endpoint'
+export { NngError } from './errors'
+export type { NngErrorCode } from './errors'
+export type { PairSocketOptions, WaitOptions } from './options'
+export type { IpcPeer, Peer, TcpPeer } from './peer'
+export type { MessageData } from './sender'
+export type { PairDuplex } from './duplex'

@@ -1,0 +1,141 @@
+/**
+ * The addon's surface, typed in one place, and how its binary is found.
+ * Numbers named `error` are NNG's; 0 means none.
+ */
+
+import * as path from 'node:path'
+import nodeGypBuild = require('node-gyp-build')
+
+export interface NativeOptions {
+  sendBuffer: number
+  recvBuffer: number
+  maxMessageSize: number
+  reconnectMin: number
+  reconnectMax: number
+  noDelay: boolean
+  keepAlive: boolean
+  ipcMode: number
+}
+
+export interface NativePeer {
+  ipc: boolean
+  /** tcp: the numeric address; ipc: the path. */
+  address: string
+  port: number
+  /** -1 where the system does not tell; as uid and gid. */
+  pid: number
+  uid: number
+  gid: number
+  /** Which endpoint made the connection. */
+  dialed: boolean
+  endpoint: number
+}
+
+/** In the order of the core's `EventType`. */
+export const enum NativeEventType {
+  connect,
+  disconnect,
+  reject,
+  dialed
+}
+
+export interface NativeEvent {
+  type: NativeEventType
+  /** The pipe's; `dialed`: the dialer's. */
+  id: number
+  /** `reject`: why; `dialed`: why the first attempt failed, or 0. */
+  error: number
+  /** `connect` and `reject`. */
+  peer?: NativePeer
+}
+
+export interface NativeStats {
+  messagesSent: number
+  messagesReceived: number
+  messagesLost: number
+  bytesSent: number
+  bytesReceived: number
+  unsentMessages: number
+  unsentBytes: number
+  inboxMessages: number
+  inboxBytes: number
+  rejects: number
+}
+
+/** What `send` returns; a negative number is an NNG error. */
+export const SEND_ACCEPTED = 0
+export const SEND_FULL = 1
+export const SEND_QUEUED = 2
+
+export interface NativeSocket {
+  /**
+   * Called when something has happened that was waited for, or an event is
+   * there to be taken.
+   */
+  onready: () => void
+
+  /** With `queue`, a message that finds no room waits in line. */
+  send(data: string | Uint8Array, queue: boolean): number
+  /**
+   * Sends from `list[from]` on without waiting; returns the index of the
+   * first message that was not accepted. Nothing may be in line.
+   */
+  sendMany(list: readonly (string | Uint8Array)[], from: number): number
+  /** Sends what is in line while there is room; returns how many left it. */
+  flushQueue(): number
+  /** The `number`th message ever queued, from 0, is not to be sent. */
+  cancelQueued(number: number): void
+  accepted(): number
+  finished(): number
+  wakeWhenFinished(count: number): void
+
+  /**
+   * Up to `max` received messages, of which `served` have somebody waiting
+   * for them; the rest counts as read ahead until the next call.
+   */
+  take(max: number, served: number): Buffer[]
+  /** False: there is a message to take. True: `onready` will be called. */
+  waitForMessage(): boolean
+  discard(): void
+
+  takeEvents(): NativeEvent[]
+
+  listen(url: string): Promise<[error: number, id: number, url: string]>
+  /** The dialer's id, or a negative error; without `retry`, `dialed` follows. */
+  dial(url: string, retry: boolean): number
+  closeEndpoint(id: number, dialer: boolean): Promise<unknown>
+
+  /** Half-closes a pipe; returns an error. */
+  finishPipe(pipe: number): number
+  /** Bytes not yet confirmed by the peer's kernel, or a negative error. */
+  unackedBytes(pipe: number): number
+
+  close(): Promise<unknown>
+  keepAlive(): void
+  letGo(): void
+  stats(): NativeStats
+}
+
+interface Native {
+  Socket: new (options: NativeOptions) => NativeSocket
+  errorText(error: number): string
+  nngVersion: string
+}
+
+function load(): Native {
+  const root = path.join(__dirname, '..')
+  try {
+    return nodeGypBuild(root) as Native
+  } catch (cause) {
+    const error = new Error(
+      `nng-pair has no binary for ${process.platform}-${process.arch} ` +
+        `(Node-API ${process.versions['napi'] ?? 'missing'}). ` +
+        'With a C++ compiler and CMake, build it from the source in the ' +
+        `package:\n\n    npx cmake-js@8 compile -d "${root}"\n`,
+      { cause }
+    )
+    throw Object.assign(error, { code: 'ERR_NNG_PAIR_NO_BINARY' })
+  }
+}
+
+export const native: Native = load()

@@ -1,0 +1,160 @@
+import { argumentError } from './errors'
+
+/** Options of a {@link PairSocket}; each has a default. */
+export interface PairSocketOptions {
+  /**
+   * How long `recv()` waits, in milliseconds. 0: only if a message is ready
+   * now. Default: `Infinity`.
+   */
+  recvTimeout?: number
+  /** How long `send()` waits for room, in milliseconds. Default: `Infinity`. */
+  sendTimeout?: number
+  /**
+   * How many messages are accepted while there is no peer, or a slow one:
+   * 0 to 8192. Default: 128.
+   */
+  sendBuffer?: number
+  /**
+   * How many messages are read ahead of `recv()`: 0 to 8192. The connection
+   * holds one more. Default: 128.
+   */
+  recvBuffer?: number
+  /**
+   * The largest message in bytes, 1 to 2³¹-1. A peer that announces a larger
+   * one is disconnected before any memory is taken for it; sending a larger
+   * one fails with `EMSGSIZE`. Default: 64 MiB.
+   */
+  maxMessageSize?: number
+  /** The shortest back-off before a redial, in milliseconds. Default: 100. */
+  reconnectMin?: number
+  /** The longest back-off before a redial, in milliseconds. Default: 10,000. */
+  reconnectMax?: number
+  /** tcp: send small messages at once (TCP_NODELAY). Default: true. */
+  noDelay?: boolean
+  /** tcp: probe an idle connection (SO_KEEPALIVE). Default: false. */
+  keepAlive?: boolean
+  /** The permission bits of an ipc socket file. Default: 0o600. */
+  ipcMode?: number
+}
+
+const MAX_BUFFER = 8192
+const MAX_MILLISECONDS = 2 ** 31 - 1
+
+export const defaults: Readonly<Required<PairSocketOptions>> = {
+  recvTimeout: Infinity,
+  sendTimeout: Infinity,
+  sendBuffer: 128,
+  recvBuffer: 128,
+  maxMessageSize: 64 * 2 ** 20,
+  reconnectMin: 100,
+  reconnectMax: 10_000,
+  noDelay: true,
+  keepAlive: false,
+  ipcMode: 0o600
+}
+
+function describe(value: unknown): string {
+  return typeof value === 'string' ? `'${value}'` : String(value)
+}
+
+function checkNumber(name: string, value: unknown): asserts value is number {
+  if (typeof value !== 'number') {
+    throw argumentError(
+      'ERR_INVALID_ARG_TYPE',
+      `${name} must be a number, not ${describe(value)}`
+    )
+  }
+}
+
+function checkInteger(
+  name: string,
+  value: unknown,
+  min: number,
+  max: number
+): void {
+  checkNumber(name, value)
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw argumentError(
+      'ERR_OUT_OF_RANGE',
+      `${name} must be an integer from ${min} to ${max}, not ${value}`
+    )
+  }
+}
+
+/** Milliseconds: 0 to 2³¹-1, or `Infinity`. */
+export function checkTimeout(
+  name: string,
+  value: unknown
+): asserts value is number {
+  checkNumber(name, value)
+  if (value === Infinity) return
+  if (!(value >= 0 && value <= MAX_MILLISECONDS)) {
+    throw argumentError(
+      'ERR_OUT_OF_RANGE',
+      `${name} must be from 0 to ${MAX_MILLISECONDS} ms or Infinity, not ${value}`
+    )
+  }
+}
+
+function checkBoolean(name: string, value: unknown): void {
+  if (typeof value !== 'boolean') {
+    throw argumentError(
+      'ERR_INVALID_ARG_TYPE',
+      `${name} must be a boolean, not ${describe(value)}`
+    )
+  }
+}
+
+export function checkObject(name: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null) {
+    throw argumentError(
+      'ERR_INVALID_ARG_TYPE',
+      `${name} must be an object, not ${describe(value)}`
+    )
+  }
+}
+
+export function checkSignal(value: unknown): void {
+  if (!(value instanceof AbortSignal)) {
+    throw argumentError(
+      'ERR_INVALID_ARG_TYPE',
+      `signal must be an AbortSignal, not ${describe(value)}`
+    )
+  }
+}
+
+/** Fills in the defaults and checks types and ranges. */
+export function resolveOptions(
+  options: PairSocketOptions
+): Required<PairSocketOptions> {
+  checkObject('options', options)
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined)
+  )
+  const o = { ...defaults, ...given }
+  checkTimeout('recvTimeout', o.recvTimeout)
+  checkTimeout('sendTimeout', o.sendTimeout)
+  checkInteger('sendBuffer', o.sendBuffer, 0, MAX_BUFFER)
+  checkInteger('recvBuffer', o.recvBuffer, 0, MAX_BUFFER)
+  checkInteger('maxMessageSize', o.maxMessageSize, 1, 2 ** 31 - 1)
+  checkInteger('reconnectMin', o.reconnectMin, 1, MAX_MILLISECONDS)
+  checkInteger('reconnectMax', o.reconnectMax, o.reconnectMin, MAX_MILLISECONDS)
+  checkBoolean('noDelay', o.noDelay)
+  checkBoolean('keepAlive', o.keepAlive)
+  checkInteger('ipcMode', o.ipcMode, 0, 0o777)
+  return o
+}
+
+/** Options of a call that may wait. */
+export interface WaitOptions {
+  /** Aborts the call: it rejects with the signal's reason. */
+  signal?: AbortSignal | undefined
+  /** Milliseconds, or `Infinity`. Then the call rejects with `ETIMEDOUT`. */
+  timeout?: number | undefined
+}
+
+export function checkWaitOptions(options: WaitOptions): void {
+  checkObject('options', options)
+  if (options.signal !== undefined) checkSignal(options.signal)
+  if (options.timeout !== undefined) checkTimeout('timeout', options.timeout)
+}

@@ -1,0 +1,89 @@
+import { clearTimeout, setTimeout } from 'node:timers'
+import { NNG, NngError, at, type CallSite } from './errors'
+import type { WaitOptions } from './options'
+
+/**
+ * A call that waits: a promise that is settled once, by whichever comes
+ * first of its completion, its deadline and its signal. The timer and the
+ * signal's listener are gone afterwards.
+ */
+export class Pending<T> {
+  readonly promise: Promise<T>
+  /** True once it is settled: whoever completes it must look first. */
+  settled = false
+
+  #resolve!: (value: T) => void
+  #reject!: (reason: unknown) => void
+  #timer: NodeJS.Timeout | undefined
+  #signal: AbortSignal | undefined
+  readonly #site: CallSite
+  readonly #syscall: string
+  readonly #address: string | undefined
+  readonly #onCancel: (() => void) | undefined
+
+  /**
+   * @param syscall names the call in its errors
+   * @param site where the call was made
+   * @param options the deadline (ms from now) and the signal
+   * @param onCancel called when the deadline or the signal won
+   * @param address the URL for its errors
+   */
+  constructor(
+    syscall: string,
+    site: CallSite,
+    options: WaitOptions,
+    onCancel?: () => void,
+    address?: string
+  ) {
+    this.#syscall = syscall
+    this.#address = address
+    this.#site = site
+    this.#onCancel = onCancel
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    const { timeout, signal } = options
+    if (timeout !== undefined && timeout !== Infinity) {
+      this.#timer = setTimeout(this.#timedOut, timeout)
+    }
+    if (signal !== undefined) {
+      this.#signal = signal
+      signal.addEventListener('abort', this.#aborted, { once: true })
+    }
+  }
+
+  resolve(value: T): void {
+    if (this.#settle()) this.#resolve(value)
+  }
+
+  /** Rejects with an error whose stack becomes that of the call. */
+  reject(error: Error): void {
+    if (this.#settle()) this.#reject(at(error, this.#site))
+  }
+
+  /** Rejects with an NNG error. */
+  fail(errno: number): void {
+    if (this.settled) return
+    this.reject(new NngError(errno, this.#syscall, { address: this.#address }))
+  }
+
+  #settle(): boolean {
+    if (this.settled) return false
+    this.settled = true
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
+    this.#signal?.removeEventListener('abort', this.#aborted)
+    return true
+  }
+
+  readonly #timedOut = (): void => {
+    this.fail(NNG.ETIMEDOUT)
+    this.#onCancel?.()
+  }
+
+  readonly #aborted = (): void => {
+    if (!this.#settle()) return
+    this.#reject(this.#signal!.reason)
+    this.#onCancel?.()
+  }
+}

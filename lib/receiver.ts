@@ -1,0 +1,147 @@
+import { NNG, NngError, at, callSite } from './errors'
+import type { NativeSocket } from './native'
+import type { WaitOptions } from './options'
+import { Pending } from './pending'
+import { Yielding } from './yielding'
+
+// How many messages cross from the addon at once.
+const BATCH = 256
+
+interface Waiter {
+  pending: Pending<Buffer | Buffer[]>
+  /** How many messages are wanted at most; one is given bare without it. */
+  max: number | undefined
+}
+
+/**
+ * The receiving side of a socket: calls that wait are served first come,
+ * first served.
+ *
+ * A message belongs to nobody until a call is settled with it: a call that
+ * was cancelled has left the line, and the message goes to the next one, or
+ * stays where it is.
+ */
+export class Receiver {
+  readonly #native: NativeSocket
+  readonly #timeout: number
+  readonly #yielding = new Yielding()
+  // In order of arrival; a Set, since any of them may leave the line.
+  readonly #waiters = new Set<Waiter>()
+  #batch: Buffer[] = []
+  #head = 0
+  #armed = false
+  #closed = false
+
+  constructor(native: NativeSocket, timeout: number) {
+    this.#native = native
+    this.#timeout = timeout
+  }
+
+  /** Messages that have crossed from the addon and were not asked for yet. */
+  get batched(): number {
+    return this.#batch.length - this.#head
+  }
+
+  recv(
+    options: WaitOptions,
+    entry: (...args: never[]) => unknown
+  ): Promise<Buffer> {
+    return this.#receive(options, undefined, entry) as Promise<Buffer>
+  }
+
+  recvMany(
+    max: number,
+    options: WaitOptions,
+    entry: (...args: never[]) => unknown
+  ): Promise<Buffer[]> {
+    return this.#receive(options, max, entry) as Promise<Buffer[]>
+  }
+
+  /** A message if one is ready and nobody waits for it. */
+  tryRecv(): Buffer | undefined {
+    return this.#closed || this.#waiters.size > 0 ? undefined : this.#next()
+  }
+
+  #receive(
+    options: WaitOptions,
+    max: number | undefined,
+    entry: (...args: never[]) => unknown
+  ): Promise<Buffer | Buffer[]> {
+    const { signal, timeout = this.#timeout } = options
+    if (signal?.aborted) return Promise.reject(signal.reason as Error)
+    if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
+    if (this.#waiters.size === 0) {
+      const result = this.#ready(max)
+      if (result !== undefined) return this.#yielding.resolve(result)
+    }
+    if (timeout === 0) return this.#failed(NNG.ETIMEDOUT, entry)
+    const waiter: Waiter = {
+      max,
+      pending: new Pending('recv', callSite(entry), { signal, timeout }, () =>
+        this.#waiters.delete(waiter)
+      )
+    }
+    this.#waiters.add(waiter)
+    this.#serve()
+    return waiter.pending.promise
+  }
+
+  #failed(errno: number, entry: (...args: never[]) => unknown): Promise<never> {
+    return Promise.reject(at(new NngError(errno, 'recv'), callSite(entry)))
+  }
+
+  /** What a call for `max` messages gets now, if anything. */
+  #ready(max: number | undefined): Buffer | Buffer[] | undefined {
+    const first = this.#next()
+    if (first === undefined || max === undefined) return first
+    const list = [first]
+    while (list.length < max) {
+      const message = this.#next()
+      if (message === undefined) break
+      list.push(message)
+    }
+    return list
+  }
+
+  #next(): Buffer | undefined {
+    if (this.#head === this.#batch.length) {
+      this.#batch = this.#native.take(BATCH, Math.max(1, this.#waiters.size))
+      this.#head = 0
+      if (this.#batch.length === 0) return undefined
+    }
+    return this.#batch[this.#head++]
+  }
+
+  #serve(): void {
+    for (const waiter of this.#waiters) {
+      let result = this.#ready(waiter.max)
+      if (result === undefined) {
+        if (this.#armed) return
+        if (this.#native.waitForMessage()) {
+          this.#armed = true
+          return
+        }
+        result = this.#ready(waiter.max)!
+      }
+      this.#waiters.delete(waiter)
+      waiter.pending.resolve(result)
+    }
+  }
+
+  /** The addon called: there may be a message. */
+  onReady(): void {
+    this.#armed = false
+    this.#yielding.reset()
+    if (this.#waiters.size > 0) this.#serve()
+  }
+
+  /** From now on every call fails, and what was not asked for is dropped. */
+  close(): void {
+    this.#closed = true
+    this.#batch = []
+    this.#head = 0
+    for (const { pending } of this.#waiters) pending.fail(NNG.ECLOSED)
+    this.#waiters.clear()
+    this.#native.discard()
+  }
+}

@@ -1,0 +1,221 @@
+import { NNG, NngError, argumentError, at, callSite } from './errors'
+import {
+  SEND_ACCEPTED,
+  SEND_FULL,
+  SEND_QUEUED,
+  type NativeSocket
+} from './native'
+import type { WaitOptions } from './options'
+import { Pending } from './pending'
+import { Yielding } from './yielding'
+
+/**
+ * What can be sent: text (as UTF-8), the bytes of a buffer, or those that a
+ * view shows.
+ */
+export type MessageData = string | ArrayBufferView | ArrayBufferLike
+
+function toBytes(data: MessageData): string | Uint8Array {
+  if (typeof data === 'string' || data instanceof Uint8Array) return data
+  if (ArrayBuffer.isView(data)) {
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  }
+  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) {
+    return new Uint8Array(data)
+  }
+  throw argumentError(
+    'ERR_INVALID_ARG_TYPE',
+    'a message must be a string, an ArrayBuffer or a view of one, not ' +
+      (data === null ? 'null' : typeof data)
+  )
+}
+
+interface Drain {
+  count: number
+  pending: Pending<void>
+}
+
+type Entry = (...args: never[]) => unknown
+
+/**
+ * The sending side of a socket. A message that finds no room waits in line in
+ * the addon, where it was copied to, and its call waits here under the same
+ * number; one that is cancelled leaves the line unsent.
+ */
+export class Sender {
+  readonly #native: NativeSocket
+  readonly #timeout: number
+  readonly #maxSize: number
+  readonly #yielding = new Yielding()
+  readonly #waiting = new Map<number, Pending<void>>()
+  // The numbers of the first message in line and of the next one to join it.
+  #first = 0
+  #next = 0
+  readonly #drains = new Set<Drain>()
+  #closed = false
+
+  constructor(native: NativeSocket, timeout: number, maxSize: number) {
+    this.#native = native
+    this.#timeout = timeout
+    this.#maxSize = maxSize
+  }
+
+  send(data: MessageData, options: WaitOptions, entry: Entry): Promise<void> {
+    const bytes = toBytes(data)
+    const { signal, timeout = this.#timeout } = options
+    if (signal?.aborted) return Promise.reject(signal.reason as Error)
+    if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
+    if (this.#tooLarge(bytes)) return this.#failed(NNG.EMSGSIZE, entry)
+    const status = this.#native.send(bytes, timeout !== 0)
+    switch (status) {
+      case SEND_ACCEPTED:
+        return this.#yielding.resolve(undefined)
+      case SEND_FULL:
+        return this.#failed(NNG.ETIMEDOUT, entry)
+      case SEND_QUEUED:
+        return this.#wait({ signal, timeout }, entry)
+      default:
+        return this.#failed(-status, entry)
+    }
+  }
+
+  trySend(data: MessageData, entry: Entry): boolean {
+    const bytes = toBytes(data)
+    if (this.#closed) throw this.#error(NNG.ECLOSED, entry)
+    if (this.#tooLarge(bytes)) throw this.#error(NNG.EMSGSIZE, entry)
+    const status = this.#native.send(bytes, false)
+    if (status < 0) throw this.#error(-status, entry)
+    return status === SEND_ACCEPTED
+  }
+
+  async sendMany(
+    messages: Iterable<MessageData>,
+    options: WaitOptions,
+    entry: Entry
+  ): Promise<void> {
+    const site = callSite(entry)
+    const list = Array.from(messages, toBytes)
+    const { signal, timeout = this.#timeout } = options
+    const deadline = performance.now() + timeout
+    signal?.throwIfAborted()
+    if (list.some((bytes) => this.#tooLarge(bytes))) {
+      throw at(new NngError(NNG.EMSGSIZE, 'send'), site)
+    }
+    for (let i = 0; ; i++) {
+      if (this.#closed) throw at(new NngError(NNG.ECLOSED, 'send'), site)
+      if (this.#waiting.size === 0) i = this.#native.sendMany(list, i)
+      if (i >= list.length) return this.#yielding.resolve(undefined)
+      // The next one waits its turn, and those behind it follow in bulk.
+      await this.send(
+        list[i]!,
+        {
+          signal,
+          timeout: timeout === 0 ? 0 : Math.max(1, deadline - performance.now())
+        },
+        entry
+      )
+    }
+  }
+
+  /** Settles when everything accepted so far was handed to the kernel. */
+  drain(options: WaitOptions, entry: Entry): Promise<void> {
+    const { signal, timeout } = options
+    if (signal?.aborted) return Promise.reject(signal.reason as Error)
+    const count = this.#native.accepted()
+    if (this.#native.finished() >= count) return Promise.resolve()
+    if (timeout === 0) {
+      return Promise.reject(
+        at(new NngError(NNG.ETIMEDOUT, 'drain'), callSite(entry))
+      )
+    }
+    const drain: Drain = {
+      count,
+      pending: new Pending('drain', callSite(entry), options, () =>
+        this.#drains.delete(drain)
+      )
+    }
+    this.#drains.add(drain)
+    this.#serveDrains()
+    return drain.pending.promise
+  }
+
+  /** Accepted and not handed to the kernel, nor lost with a connection. */
+  get unsent(): number {
+    return this.#native.accepted() - this.#native.finished()
+  }
+
+  /** Calls that wait for room. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** The addon called: there may be room, or everything may have been sent. */
+  onReady(): void {
+    this.#yielding.reset()
+    if (this.#first < this.#next && !this.#closed) this.#flush()
+    if (this.#drains.size > 0) this.#serveDrains()
+  }
+
+  /** Nothing more is accepted; calls that wait for room fail. */
+  stop(): void {
+    this.#closed = true
+    for (const [number, pending] of this.#waiting) {
+      this.#native.cancelQueued(number)
+      pending.fail(NNG.ECLOSED)
+    }
+    this.#waiting.clear()
+  }
+
+  /** What is not sent by now will not be. */
+  close(): void {
+    for (const { pending } of this.#drains) pending.fail(NNG.ECLOSED)
+    this.#drains.clear()
+  }
+
+  #tooLarge(bytes: string | Uint8Array): boolean {
+    if (typeof bytes !== 'string') return bytes.byteLength > this.#maxSize
+    return (
+      bytes.length * 3 > this.#maxSize &&
+      Buffer.byteLength(bytes) > this.#maxSize
+    )
+  }
+
+  #error(errno: number, entry: Entry): NngError {
+    return at(new NngError(errno, 'send'), callSite(entry))
+  }
+
+  #failed(errno: number, entry: Entry): Promise<never> {
+    return Promise.reject(this.#error(errno, entry))
+  }
+
+  #wait(options: WaitOptions, entry: Entry): Promise<void> {
+    const number = this.#next++
+    const pending = new Pending<void>('send', callSite(entry), options, () => {
+      this.#waiting.delete(number)
+      this.#native.cancelQueued(number)
+    })
+    this.#waiting.set(number, pending)
+    return pending.promise
+  }
+
+  #flush(): void {
+    const end = this.#first + this.#native.flushQueue()
+    for (; this.#first < end; this.#first++) {
+      this.#waiting.get(this.#first)?.resolve()
+      this.#waiting.delete(this.#first)
+    }
+  }
+
+  #serveDrains(): void {
+    const finished = this.#native.finished()
+    // In order of their counts, since they were added so.
+    for (const drain of this.#drains) {
+      if (drain.count > finished) {
+        this.#native.wakeWhenFinished(drain.count)
+        return
+      }
+      this.#drains.delete(drain)
+      drain.pending.resolve()
+    }
+  }
+}

@@ -1,0 +1,682 @@
+import { EventEmitter } from 'node:events'
+import {
+  clearInterval,
+  clearTimeout,
+  setInterval,
+  setTimeout
+} from 'node:timers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { PairDuplex } from './duplex'
+import { Dialer, Listener } from './endpoint'
+import { NNG, NngError, argumentError, at, callSite } from './errors'
+import {
+  NativeEventType,
+  native,
+  type NativeEvent,
+  type NativeSocket
+} from './native'
+import {
+  checkObject,
+  checkTimeout,
+  checkWaitOptions,
+  resolveOptions,
+  type PairSocketOptions,
+  type WaitOptions
+} from './options'
+import { toPeer, type Peer } from './peer'
+import { Pending } from './pending'
+import { Receiver } from './receiver'
+import { Sender, type MessageData } from './sender'
+import { dialUrl, listenUrl, parseUrl } from './url'
+
+/** The events of a {@link PairSocket} and what their listeners are given. */
+export interface PairSocketEvents {
+  /** A peer has completed the handshake and is the socket's. */
+  connect: [peer: Peer]
+  /**
+   * The connection is gone. Messages that it brought can still be received.
+   */
+  disconnect: [peer: Peer]
+  /** A peer was turned away: there is one already, or it is not a PAIR. */
+  reject: [peer: Peer, reason: 'busy' | 'protocol']
+  /** The socket is closed. */
+  close: []
+}
+
+/** Options of {@link PairSocket.dial}. */
+export interface DialOptions extends WaitOptions {
+  /**
+   * Resolve at once and keep dialing in the background until a peer answers.
+   * Default: false, which rejects when the first attempt fails.
+   */
+  retry?: boolean | undefined
+}
+
+/** Options of {@link PairSocket.close}. */
+export interface CloseOptions {
+  /**
+   * How long to wait, in milliseconds, until the peer has everything. 0:
+   * close now. Default: `Infinity`.
+   */
+  timeout?: number | undefined
+}
+
+/** What {@link PairSocket.close} could not do. */
+export interface CloseResult {
+  /** Messages that were accepted and not handed to the kernel. */
+  unsent: number
+}
+
+/** Counters of a socket since it was opened, and what it holds now. */
+export interface PairSocketStats {
+  /** Messages handed to the kernel, and their bytes. */
+  messagesSent: number
+  bytesSent: number
+  /** Messages that arrived whole, and their bytes. */
+  messagesReceived: number
+  bytesReceived: number
+  /** Accepted messages that went down with their connection. */
+  messagesLost: number
+  /** Peers that were turned away. */
+  rejects: number
+  /** Accepted messages that are neither sent nor lost, and their bytes. */
+  unsentMessages: number
+  unsentBytes: number
+  /** Calls of `send()` that wait for room. */
+  waitingSends: number
+  /** Messages that were read ahead and not received yet. */
+  unreadMessages: number
+}
+
+const NONE: WaitOptions = Object.freeze({})
+
+// After a half close the peer is given this long to hang up by itself, which
+// an NNG that reads to the end does; then it is enough that its kernel has
+// confirmed every byte.
+const HANG_UP_MS = 250
+const CONFIRM_POLL_MS = 20
+
+// listenOrDial: a listener that was there and is not when it is dialed may
+// just have ended, or not have begun.
+const LISTEN_OR_DIAL_PAUSES_MS = [0, 5, 10, 20, 50, 100]
+
+// Sockets with an endpoint are not collected: there is somebody who can
+// reach them.
+const reachable = new Set<PairSocket>()
+
+/**
+ * A PAIR v0 socket: one peer at a time, messages both ways.
+ *
+ * ```js
+ * await using sock = new PairSocket({ recvTimeout: 10_000 })
+ * await sock.listenOrDial('ipc:///tmp/pair.ipc')
+ * await sock.send('hello')
+ * console.log(String(await sock.recv()))
+ * ```
+ *
+ * Methods that return a promise report everything by rejecting it, invalid
+ * arguments too (`TypeError`, `RangeError` with Node's codes). Others throw.
+ * After `close()` everything fails with the code `ECLOSED`.
+ */
+export class PairSocket
+  extends EventEmitter<PairSocketEvents>
+  implements AsyncIterable<Buffer>
+{
+  readonly #native: NativeSocket
+  readonly #receiver: Receiver
+  readonly #sender: Sender
+  readonly #endpoints = new Set<string>()
+  readonly #dials = new Map<number, Pending<void>>()
+  #listening = 0
+  #referenced = true
+  #peer: { pipe: number; endpoint: string; peer: Peer } | undefined
+  #peerGone: (() => void)[] = []
+  #closing: Promise<CloseResult> | undefined
+  #hurry: (timeout: number) => void = () => {}
+  #closed = false
+
+  /**
+   * @throws TypeError or RangeError if an option is of the wrong type
+   *   (`ERR_INVALID_ARG_TYPE`) or out of range (`ERR_OUT_OF_RANGE`).
+   */
+  constructor(options: PairSocketOptions = {}) {
+    super()
+    const resolved = resolveOptions(options)
+    this.#native = new native.Socket(resolved)
+    this.#receiver = new Receiver(this.#native, resolved.recvTimeout)
+    this.#sender = new Sender(
+      this.#native,
+      resolved.sendTimeout,
+      resolved.maxMessageSize
+    )
+    this.#native.onready = () => this.#onReady()
+  }
+
+  /**
+   * Listens at `tcp://host:port` or `ipc://path`; resolves when the address
+   * is bound.
+   *
+   * tcp: port 0 takes a free port (see the listener's `url`); an empty host
+   * or `*` is every IPv4 address; `localhost` is 127.0.0.1; of a name, the
+   * first address is taken. ipc: the file gets the permissions `ipcMode`. A
+   * dead listener's file is taken over, any other file is left alone.
+   *
+   * Errors: `EADDRINUSE`, `EADDRINVAL`, `ENOTSUP`, `EPERM`, `ENOENT`,
+   * `ECLOSED`.
+   */
+  async listen(url: string): Promise<Listener> {
+    const site = callSite(this.listen)
+    try {
+      return await this.#listen(url)
+    } catch (error) {
+      throw at(error as Error, site)
+    }
+  }
+
+  /**
+   * Dials `tcp://host:port` or `ipc://path`; resolves when the peer has
+   * completed the handshake, rejects when the first attempt fails.
+   *
+   * Of a name, the first address is tried, then the first of the other
+   * family; `localhost` is 127.0.0.1, then ::1. After a lost connection the
+   * dialer dials again, after a random part of a back-off that doubles from
+   * `reconnectMin` to `reconnectMax` and starts anew once a connection has
+   * lasted a second.
+   *
+   * PAIR has no word for "busy": a dialer whose peer already has a peer
+   * connects, is disconnected at once, and dials again. What it sends in
+   * between is lost.
+   *
+   * Errors: `ECONNREFUSED`, `ECONNRESET`, `EPROTO`, `EADDRINVAL`, `ENOTSUP`,
+   * `ETIMEDOUT`, `ECLOSED`. Cancelled, the dialer is closed.
+   */
+  async dial(url: string, options: DialOptions = {}): Promise<Dialer> {
+    const site = callSite(this.dial)
+    try {
+      checkWaitOptions(options)
+      return await this.#dial(url, options)
+    } catch (error) {
+      if (error === options?.signal?.reason) throw error
+      throw at(error as Error, site)
+    }
+  }
+
+  /**
+   * Listens, or dials where that fails: usually because the peer listens
+   * there already. Two processes that do so at the same moment always meet.
+   *
+   * Errors: those of `dial`, with the reason why listening failed as their
+   * `cause`. `signal` and `timeout` apply to each attempt to dial.
+   */
+  async listenOrDial(
+    url: string,
+    options: WaitOptions = {}
+  ): Promise<Listener | Dialer> {
+    const site = callSite(this.listenOrDial)
+    try {
+      checkWaitOptions(options)
+      return await this.#listenOrDial(url, options)
+    } catch (error) {
+      if (error === options?.signal?.reason) throw error
+      throw at(error as Error, site)
+    }
+  }
+
+  /**
+   * Sends a message; resolves when it was accepted: it is in the send buffer
+   * or on its way. The data is copied before `send` returns. With a full
+   * buffer the promise waits, in order.
+   *
+   * `timeout` defaults to the option `sendTimeout`; 0 is "only if there is
+   * room now". Cancelled, the message is not sent.
+   *
+   * Errors: `ETIMEDOUT`, `EMSGSIZE`, `ECLOSED`.
+   */
+  send(data: MessageData, options: WaitOptions = NONE): Promise<void> {
+    try {
+      if (options !== NONE) checkWaitOptions(options)
+      return this.#sender.send(data, options, this.send)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+
+  /**
+   * Sends several messages in order, crossing into native code once per
+   * batch; resolves when the last was accepted. Leave the data alone until
+   * then. Cancelled, the messages that were accepted by then are sent.
+   *
+   * Errors: as `send`.
+   */
+  sendMany(
+    messages: Iterable<MessageData>,
+    options: WaitOptions = NONE
+  ): Promise<void> {
+    try {
+      if (options !== NONE) checkWaitOptions(options)
+      return this.#sender.sendMany(messages, options, this.sendMany)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+
+  /**
+   * Sends a message if there is room now; returns whether it was accepted.
+   *
+   * @throws NngError `EMSGSIZE`, `ECLOSED`
+   */
+  trySend(data: MessageData): boolean {
+    return this.#sender.trySend(data, this.trySend)
+  }
+
+  /**
+   * Receives a message; calls that wait are served first come, first served.
+   *
+   * `timeout` defaults to the option `recvTimeout`; 0 is "only if a message
+   * is ready now". Cancelled, the call has no effect on any message.
+   *
+   * Errors: `ETIMEDOUT`, `ECLOSED`.
+   */
+  recv(options: WaitOptions = NONE): Promise<Buffer> {
+    try {
+      if (options !== NONE) checkWaitOptions(options)
+      return this.#receiver.recv(options, this.recv)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+
+  /**
+   * Receives the messages that are ready, at least one and at most `max`;
+   * waits for the first like `recv`, and fails like it.
+   */
+  recvMany(max: number, options: WaitOptions = NONE): Promise<Buffer[]> {
+    try {
+      if (!Number.isInteger(max) || max < 1) {
+        throw argumentError(
+          typeof max === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE',
+          `max must be a positive integer, not ${String(max)}`
+        )
+      }
+      if (options !== NONE) checkWaitOptions(options)
+      return this.#receiver.recvMany(max, options, this.recvMany)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+
+  /**
+   * A message if one is ready and nobody waits for it, or else `undefined`,
+   * also when the socket is closed.
+   */
+  tryRecv(): Buffer | undefined {
+    return this.#receiver.tryRecv()
+  }
+
+  /**
+   * Messages as they come; ends when the socket is closed. A `recvTimeout`
+   * applies to each message. Leaving the loop does not close the socket.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    try {
+      for (;;) yield await this.recv()
+    } catch (error) {
+      if (!(error instanceof NngError && error.errno === NNG.ECLOSED)) {
+        throw error
+      }
+    }
+  }
+
+  /**
+   * Resolves when every message accepted so far was handed to the kernel, or
+   * lost with its connection. Without a peer, that is when one has come.
+   *
+   * Errors: `ETIMEDOUT`, `ECLOSED`.
+   */
+  drain(options: WaitOptions = NONE): Promise<void> {
+    try {
+      if (options !== NONE) checkWaitOptions(options)
+      return this.#sender.drain(options, this.drain)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+
+  /**
+   * Closes the socket. At once, pending and later calls fail with `ECLOSED`,
+   * iterators end, messages that nobody received are dropped, and no other
+   * peer is let in. While there is a peer, it waits until the peer has every
+   * message that was accepted, as long as `timeout` allows; then it closes
+   * the connection and all endpoints.
+   *
+   * By default a peer that never reads can hold it up for ever, if more was
+   * sent than the kernel takes. Without a peer it does not wait. A second
+   * call returns the same promise, and can shorten the timeout.
+   */
+  close(options: CloseOptions = {}): Promise<CloseResult> {
+    try {
+      checkObject('options', options)
+      const { timeout = Infinity } = options
+      checkTimeout('timeout', timeout)
+      this.#closing ??= this.#close()
+      this.#hurry(timeout)
+      return this.#closing
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+
+  /** As `close()`: for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** The peer at the moment. */
+  get peer(): Peer | undefined {
+    return this.#peer?.peer
+  }
+
+  /** True from the call of `close()` on. */
+  get closed(): boolean {
+    return this.#closing !== undefined
+  }
+
+  /**
+   * Lets the open endpoints of this socket keep the process alive, which is
+   * the default.
+   */
+  ref(): this {
+    this.#referenced = true
+    this.#updateKeepAlive()
+    return this
+  }
+
+  /** The process may end while this socket's endpoints are open. */
+  unref(): this {
+    this.#referenced = false
+    this.#updateKeepAlive()
+    return this
+  }
+
+  stats(): PairSocketStats {
+    const { inboxMessages, inboxBytes: _, ...stats } = this.#native.stats()
+    return {
+      ...stats,
+      waitingSends: this.#sender.waiting,
+      unreadMessages: inboxMessages + this.#receiver.batched
+    }
+  }
+
+  /**
+   * The socket as an object-mode stream of messages, with back-pressure both
+   * ways. It ends when the socket is closed; ending it waits until everything
+   * was sent, and destroying it closes the socket.
+   */
+  duplex(): PairDuplex {
+    return new PairDuplex(this)
+  }
+
+  // Endpoints.
+
+  #checkOpen(syscall: string, address: string): void {
+    if (this.closed) throw new NngError(NNG.ECLOSED, syscall, { address })
+  }
+
+  async #listen(url: string): Promise<Listener> {
+    const address = parseUrl(url, 'listen')
+    this.#checkOpen('listen', url)
+    this.#listening++
+    this.#updateKeepAlive()
+    try {
+      const numeric = await listenUrl(address)
+      this.#checkOpen('listen', url)
+      const [error, id, bound] = await this.#native.listen(numeric)
+      this.#checkOpen('listen', url)
+      if (error !== 0) throw new NngError(error, 'listen', { address: url })
+      const port = /:(\d+)$/.exec(bound)?.[1]
+      const real =
+        address.transport === 'tcp' && port !== undefined
+          ? url.replace(/:\d+\/?$/, `:${port}`)
+          : url
+      return new Listener(real, this.#addEndpoint(id, false))
+    } finally {
+      this.#listening--
+      this.#updateKeepAlive()
+    }
+  }
+
+  async #dial(
+    url: string,
+    options: DialOptions,
+    listenError?: NngError
+  ): Promise<Dialer> {
+    const { signal, timeout, retry = false } = options
+    if (typeof retry !== 'boolean') {
+      throw argumentError(
+        'ERR_INVALID_ARG_TYPE',
+        `retry must be a boolean, not ${String(retry)}`
+      )
+    }
+    const address = parseUrl(url, 'dial')
+    signal?.throwIfAborted()
+    this.#checkOpen('dial', url)
+    const id = this.#native.dial(dialUrl(address), retry)
+    if (id < 0) throw new NngError(-id, 'dial', { address: url })
+    if (!retry) {
+      const pending = new Pending<void>(
+        'dial',
+        {},
+        { signal, timeout },
+        () => void this.#native.closeEndpoint(id, true),
+        url
+      )
+      this.#dials.set(id, pending)
+      this.#updateKeepAlive()
+      await pending.promise
+    }
+    return new Dialer(url, this.#addEndpoint(id, true), listenError)
+  }
+
+  async #listenOrDial(
+    url: string,
+    options: WaitOptions
+  ): Promise<Listener | Dialer> {
+    for (const pause of LISTEN_OR_DIAL_PAUSES_MS.keys()) {
+      const listenError = await this.#listen(url).catch((e: unknown) => e)
+      if (listenError instanceof Listener) return listenError
+      if (!(listenError instanceof NngError)) throw listenError
+      try {
+        return await this.#dial(url, options, listenError)
+      } catch (error) {
+        if (!(error instanceof NngError)) throw error
+        const again = LISTEN_OR_DIAL_PAUSES_MS[pause + 1]
+        const raced =
+          listenError.errno === NNG.EADDRINUSE &&
+          error.errno === NNG.ECONNREFUSED
+        if (!raced || again === undefined || this.closed) {
+          error.cause = listenError
+          throw error
+        }
+        await sleep(again)
+      }
+    }
+    throw new Error('unreachable')
+  }
+
+  /** Registers an endpoint; returns what closes it. */
+  #addEndpoint(id: number, dialer: boolean): () => Promise<void> {
+    const key = endpointKey(id, dialer)
+    let closing: Promise<void> | undefined
+    this.#endpoints.add(key)
+    this.#updateKeepAlive()
+    return () => (closing ??= this.#closeEndpoint(key, id, dialer))
+  }
+
+  async #closeEndpoint(
+    key: string,
+    id: number,
+    dialer: boolean
+  ): Promise<void> {
+    if (this.closed) {
+      await this.#closing
+      return
+    }
+    await this.#native.closeEndpoint(id, dialer)
+    // Its connection is being closed in the background.
+    if (this.#peer?.endpoint === key) await this.#peerIsGone()
+    this.#endpoints.delete(key)
+    this.#updateKeepAlive()
+  }
+
+  #peerIsGone(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#peer === undefined) resolve()
+      else this.#peerGone.push(resolve)
+    })
+  }
+
+  #updateKeepAlive(): void {
+    const busy =
+      !this.#closed &&
+      (this.#endpoints.size > 0 ||
+        this.#dials.size > 0 ||
+        this.#listening > 0 ||
+        this.closed)
+    if (busy) reachable.add(this)
+    else reachable.delete(this)
+    if (busy && (this.#referenced || this.closed)) this.#native.keepAlive()
+    else this.#native.letGo()
+  }
+
+  // What the addon reports.
+
+  #onReady(): void {
+    for (const event of this.#native.takeEvents()) this.#onEvent(event)
+    this.#sender.onReady()
+    this.#receiver.onReady()
+  }
+
+  #onEvent(event: NativeEvent): void {
+    switch (event.type) {
+      case NativeEventType.connect: {
+        const { dialed, endpoint } = event.peer!
+        const peer = toPeer(event.peer!)
+        this.#peer = {
+          pipe: event.id,
+          endpoint: endpointKey(endpoint, dialed),
+          peer
+        }
+        this.#announce('connect', peer)
+        break
+      }
+      case NativeEventType.disconnect: {
+        if (this.#peer?.pipe !== event.id) break
+        const { peer } = this.#peer
+        this.#peer = undefined
+        for (const resolve of this.#peerGone.splice(0)) resolve()
+        this.#announce('disconnect', peer)
+        break
+      }
+      case NativeEventType.reject:
+        this.#announce(
+          'reject',
+          toPeer(event.peer!),
+          event.error === NNG.EPROTO ? 'protocol' : 'busy'
+        )
+        break
+      case NativeEventType.dialed:
+        this.#onDialed(event.id, event.error)
+        break
+    }
+  }
+
+  #onDialed(id: number, error: number): void {
+    const pending = this.#dials.get(id)
+    this.#dials.delete(id)
+    if (error === 0) pending?.resolve()
+    else {
+      pending?.fail(error)
+      if (!this.closed) void this.#native.closeEndpoint(id, true)
+    }
+    this.#updateKeepAlive()
+  }
+
+  // A listener that throws must not keep others, or the messages, from being
+  // served: it runs by itself.
+  #announce<E extends keyof PairSocketEvents>(
+    event: E,
+    ...args: PairSocketEvents[E]
+  ): void {
+    process.nextTick(() => (this as EventEmitter).emit(event, ...args))
+  }
+
+  // Closing.
+
+  async #close(): Promise<CloseResult> {
+    this.#sender.stop()
+    this.#receiver.close()
+    for (const pending of this.#dials.values()) pending.fail(NNG.ECLOSED)
+
+    let timer: NodeJS.Timeout | undefined
+    let givenUp = false
+    const giveUp = new Promise<void>((resolve) => {
+      const now = () => {
+        givenUp = true
+        resolve()
+      }
+      this.#hurry = (timeout) => {
+        if (timeout === Infinity) return
+        clearTimeout(timer)
+        if (timeout === 0) now()
+        else timer = setTimeout(now, timeout)
+      }
+    })
+    // The caller's own timeout comes right after this.
+    await Promise.resolve()
+    this.#updateKeepAlive()
+
+    const gone = this.#peerIsGone()
+    await Promise.race([
+      this.#sender.drain(NONE, this.close).catch(() => {}),
+      gone,
+      giveUp
+    ])
+    if (this.#peer !== undefined && !givenUp) {
+      await this.#finish(this.#peer.pipe, Promise.race([gone, giveUp]))
+    }
+    const { unsent } = this.#sender
+    await this.#native.close()
+    clearTimeout(timer)
+    this.#hurry = () => {}
+    this.#sender.close()
+    this.#peer = undefined
+    this.#closed = true
+    this.#endpoints.clear()
+    this.#dials.clear()
+    this.#updateKeepAlive()
+    this.#announce('close')
+    return { unsent }
+  }
+
+  /**
+   * Tells the peer that nothing more will come, and waits until it has hung
+   * up, or at least has everything.
+   */
+  async #finish(pipe: number, done: Promise<void>): Promise<void> {
+    if (this.#native.finishPipe(pipe) !== 0) return
+    const start = performance.now()
+    let poll: NodeJS.Timeout | undefined
+    const confirmed = new Promise<void>((resolve) => {
+      poll = setInterval(() => {
+        if (performance.now() - start < HANG_UP_MS) return
+        if (this.#native.unackedBytes(pipe) <= 0) resolve()
+      }, CONFIRM_POLL_MS)
+    })
+    await Promise.race([done, confirmed])
+    clearInterval(poll)
+  }
+}
+
+function endpointKey(id: number, dialer: boolean): string {
+  return `${dialer ? 'dialer' : 'listener'} ${id}`
+}

@@ -1,0 +1,121 @@
+import * as dns from 'node:dns/promises'
+import * as net from 'node:net'
+import { NNG, NngError, argumentError } from './errors'
+
+/** A URL that was checked: what NNG is given, in parts. */
+export type Address =
+  | { transport: 'tcp'; host: string; port: number; url: string }
+  | { transport: 'ipc'; path: string; url: string }
+
+// The path of a socket, with its NUL (sun_path): Linux has 108, others 104.
+const MAX_PATH = process.platform === 'linux' ? 107 : 103
+
+const TCP = /^(?:\[([0-9a-f:.]+(?:%[\w.-]+)?)\]|([\w.*-]*)):(\d+)\/?$/i
+
+type Syscall = 'listen' | 'dial'
+
+function invalid(syscall: Syscall, url: string, detail: string): NngError {
+  return new NngError(NNG.EADDRINVAL, syscall, { address: url, detail })
+}
+
+/**
+ * Checks a URL before NNG sees it: `tcp://host:port`, with an IPv6 address in
+ * brackets, or `ipc://path`. `listen` takes an empty host, `*` (all
+ * addresses) and port 0 (any).
+ */
+export function parseUrl(url: string, syscall: Syscall): Address {
+  if (typeof url !== 'string') {
+    throw argumentError(
+      'ERR_INVALID_ARG_TYPE',
+      `url must be a string, not ${String(url)}`
+    )
+  }
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)
+  if (scheme === null) {
+    throw invalid(syscall, url, 'not a URL like tcp://host:port or ipc://path')
+  }
+  const rest = url.slice(scheme[0].length)
+  switch (scheme[1]!.toLowerCase()) {
+    case 'tcp':
+      return parseTcp(url, rest, syscall)
+    case 'ipc':
+      return parseIpc(url, rest, syscall)
+    default:
+      throw new NngError(NNG.ENOTSUP, syscall, {
+        address: url,
+        detail: `the scheme '${scheme[1]}' is not tcp or ipc`
+      })
+  }
+}
+
+function parseTcp(url: string, rest: string, syscall: Syscall): Address {
+  const match = TCP.exec(rest)
+  if (match === null) {
+    throw invalid(syscall, url, 'not a URL like tcp://host:port')
+  }
+  const host = match[1] ?? match[2]!.toLowerCase()
+  const port = Number(match[3])
+  if (match[1] !== undefined && !net.isIPv6(host)) {
+    throw invalid(syscall, url, `'${host}' is not an IPv6 address`)
+  }
+  if (port > 65535) {
+    throw invalid(syscall, url, `there is no port ${match[3]}`)
+  }
+  if (syscall === 'dial') {
+    if (port === 0) throw invalid(syscall, url, 'port 0 cannot be dialed')
+    if (host === '' || host === '*') {
+      throw invalid(syscall, url, 'the host to dial is missing')
+    }
+  } else if (host.includes('*') && host !== '*') {
+    throw invalid(syscall, url, `'${host}' is not a host`)
+  }
+  return { transport: 'tcp', host, port, url }
+}
+
+function parseIpc(url: string, path: string, syscall: Syscall): Address {
+  if (path === '' || path.includes('\0')) {
+    throw invalid(syscall, url, 'the path is missing')
+  }
+  if (Buffer.byteLength(path) > MAX_PATH) {
+    throw invalid(
+      syscall,
+      url,
+      `the path is longer than ${MAX_PATH} bytes, the system's limit`
+    )
+  }
+  return { transport: 'ipc', path, url }
+}
+
+/** Writes an address as a URL, with an IPv6 host in brackets. */
+export function tcpUrl(host: string, port: number): string {
+  return `tcp://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+/**
+ * What NNG is to listen on: a numeric address, since it would block on a
+ * name. `localhost` is 127.0.0.1, so that everybody on the machine means the
+ * same by it; an empty host or `*` is every IPv4 address.
+ */
+export async function listenUrl(address: Address): Promise<string> {
+  if (address.transport === 'ipc') return `ipc://${address.path}`
+  const { host, port, url } = address
+  if (host === '' || host === '*') return tcpUrl('0.0.0.0', port)
+  if (host === 'localhost') return tcpUrl('127.0.0.1', port)
+  if (net.isIP(host) !== 0) return tcpUrl(host, port)
+  try {
+    return tcpUrl((await dns.lookup(host)).address, port)
+  } catch (cause) {
+    throw new NngError(NNG.EADDRINVAL, 'listen', {
+      address: url,
+      detail: `the host '${host}' is not known`,
+      cause
+    })
+  }
+}
+
+/** What NNG is to dial. It resolves names itself, anew for each attempt. */
+export function dialUrl(address: Address): string {
+  return address.transport === 'ipc'
+    ? `ipc://${address.path}`
+    : tcpUrl(address.host, address.port)
+}

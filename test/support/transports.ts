@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import { PairSocket, type PairSocketOptions } from '../../lib'
+
+/** Every test that depends on the transport runs over each of these. */
+export const transports = ['tcp', 'ipc'] as const
+export type Transport = (typeof transports)[number]
+
+/** A path for an ipc socket that nothing else uses. */
+export function ipcPath(): string {
+  return path.join(os.tmpdir(), `nng-pair-${randomUUID()}.ipc`)
+}
+
+/** A URL to listen at: a free port, or a new path. */
+export function freeUrl(transport: Transport): string {
+  return transport === 'tcp' ? 'tcp://127.0.0.1:0' : `ipc://${ipcPath()}`
+}
+
+const open = new Set<PairSocket>()
+
+/** A socket that is closed after the test, whatever happens in it. */
+export function socket(options?: PairSocketOptions): PairSocket {
+  const sock = new PairSocket(options)
+  open.add(sock)
+  return sock
+}
+
+afterEach(async () => {
+  const sockets = [...open]
+  open.clear()
+  await Promise.all(sockets.map((sock) => sock.close({ timeout: 0 })))
+})
+
+export interface Pair {
+  listening: PairSocket
+  dialing: PairSocket
+  url: string
+}
+
+/** Two connected sockets of this process; both have seen the connection. */
+export async function connectedPair(
+  transport: Transport,
+  options: {
+    listening?: PairSocketOptions
+    dialing?: PairSocketOptions
+  } = {}
+): Promise<Pair> {
+  const listening = socket(options.listening)
+  const dialing = socket(options.dialing)
+  const connected = new Promise((resolve) => listening.once('connect', resolve))
+  const { url } = await listening.listen(freeUrl(transport))
+  await dialing.dial(url)
+  await connected
+  return { listening, dialing, url }
+}
