@@ -15,7 +15,7 @@ export function parseDiff(text) {
     }
     const file = { from: fileName(lines[at]), to: fileName(lines[at + 1]), hunks: [] }
     at += 2
-    for (let head; (head = HUNK.exec(lines[at] ?? '')); ) {
+    for (let head; (head = HUNK.exec(lines[at] ?? ''));) {
       const hunk = { line: Number(head[1]), old: [], new: [] }
       const oldCount = Number(head[2] ?? 1)
       const newCount = Number(head[3] ?? 1)

@@ -32,7 +32,7 @@ export interface NativePeer {
 }
 
 /** In the order of the core's `EventType`. */
-export const enum NativeEventType {
+export enum NativeEventType {
   connect,
   disconnect,
   reject,
