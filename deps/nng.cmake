@@ -27,7 +27,6 @@ set(nng_core
   src/core/stats.c
   src/core/stream.c
   src/core/strs.c
-  src/core/taskq.c
   src/core/tcp.c
   src/core/thread.c
   src/core/timer.c
@@ -53,15 +52,16 @@ set(nng_posix
   src/platform/posix/posix_sockaddr.c
   src/platform/posix/posix_tcpdial.c
   src/platform/posix/posix_tcplisten.c
-  src/platform/posix/posix_thread.c
   src/platform/posix/posix_udp.c
 )
 
 # binding/platform has our own in place of these: see the table of faults in the documentation.
 set(nng_posix_replaced
+  src/core/taskq.c
   src/platform/posix/posix_ipcconn.c
   src/platform/posix/posix_ipclisten.c
   src/platform/posix/posix_tcpconn.c
+  src/platform/posix/posix_thread.c
 )
 
 set(nng_windows
@@ -111,7 +111,6 @@ set(nng_posix_defs
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   set(nng_sources ${nng_core} ${nng_posix}
-    src/platform/posix/posix_pollq_epoll.c
     src/platform/posix/posix_rand_getrandom.c
   )
   list(APPEND nng_defs ${nng_posix_defs}
@@ -127,7 +126,6 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   )
 elseif(APPLE)
   set(nng_sources ${nng_core} ${nng_posix}
-    src/platform/posix/posix_pollq_kqueue.c
     src/platform/posix/posix_rand_arc4random.c
   )
   list(APPEND nng_defs ${nng_posix_defs}
@@ -142,7 +140,7 @@ elseif(APPLE)
     NNG_HAVE_STRLCPY
   )
 elseif(WIN32)
-  set(nng_sources ${nng_core} ${nng_windows})
+  set(nng_sources ${nng_core} ${nng_windows} src/core/taskq.c)
   list(APPEND nng_defs
     NNG_PLATFORM_WINDOWS
     _CRT_RAND_S
@@ -155,6 +153,11 @@ endif()
 
 if(UNIX AND NNG_PAIR_STOCK_PLATFORM)
   list(APPEND nng_sources ${nng_posix_replaced})
+  if(APPLE)
+    list(APPEND nng_sources src/platform/posix/posix_pollq_kqueue.c)
+  else()
+    list(APPEND nng_sources src/platform/posix/posix_pollq_epoll.c)
+  endif()
 elseif(UNIX)
   set(nng_own_conn NNG_PAIR_OWN_CONN)
 endif()

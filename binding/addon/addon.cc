@@ -3,6 +3,8 @@
 #include <napi.h>
 #include <nng/nng.h>
 
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 
 #include "hub.h"
@@ -17,8 +19,21 @@ Napi::Value ErrorText(const Napi::CallbackInfo& info) {
       info.Env(), nng_strerror(info[0].As<Napi::Number>().Int32Value()));
 }
 
+// Node runs the engine on its loop. Bun and Deno have Node-API without libuv's
+// loop behind it (Bun has its functions, which end the process).
+// NNG_PAIR_DRIVER=thread asks for the engine's own thread.
+Driver::Kind ChooseDriver(Napi::Env env) {
+  const char* wanted = std::getenv("NNG_PAIR_DRIVER");
+  if (wanted != nullptr && std::strcmp(wanted, "thread") == 0) {
+    return Driver::Kind::kThread;
+  }
+  const Napi::Object global = env.Global();
+  if (global.Has("Bun") || global.Has("Deno")) return Driver::Kind::kThread;
+  return Driver::Kind::kLoop;
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  std::shared_ptr<Hub> hub = Hub::Create(env);
+  std::shared_ptr<Hub> hub = Hub::Create(env, ChooseDriver(env));
   if (!hub) return exports;
   env.SetInstanceData(new std::shared_ptr<Hub>(hub));
   exports["Socket"] = SocketWrap::Define(env);

@@ -10,25 +10,23 @@ namespace {
 using Lock = std::lock_guard<std::mutex>;
 }
 
-std::shared_ptr<Hub> Hub::Create(napi_env env) {
-  std::shared_ptr<Hub> hub(new Hub(env));
-  napi_value name;
-  if (napi_create_string_utf8(env, "nng-pair", NAPI_AUTO_LENGTH, &name) !=
-          napi_ok ||
-      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1,
-                                      nullptr, nullptr, hub.get(), &Hub::OnWake,
-                                      &hub->function_) != napi_ok) {
-    return nullptr;
-  }
-  // Only an open endpoint keeps the process alive (KeepAlive).
-  napi_unref_threadsafe_function(env, hub->function_);
+std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind) {
+  std::shared_ptr<Hub> hub(new Hub());
+  Hub* self = hub.get();
+  std::unique_ptr<Driver> driver = Driver::Create(
+      env, kind, [self] { return self->wake_pending_.load(); },
+      [self](napi_env e) { self->Deliver(e); });
+  if (!driver) return nullptr;
   // The hook holds the hub. Hooks run last come, first served: this one
-  // before the thread-safe function's own.
+  // before the driver's own.
   auto* held = new std::shared_ptr<Hub>(hub);
-  if (napi_add_env_cleanup_hook(env, &Hub::OnCleanup, held) != napi_ok) {
+  if (napi_add_async_cleanup_hook(env, &Hub::OnCleanup, held, nullptr) !=
+      napi_ok) {
     delete held;
+    driver.release()->Stop([] {});
     return nullptr;
   }
+  hub->driver_ = driver.release();
   return hub;
 }
 
@@ -37,8 +35,7 @@ void Hub::Wake(Socket* socket) {
   if (closed_ || socket->wake_pending) return;
   socket->wake_pending = true;
   woken_.push_back(socket->shared_from_this());
-  if (std::exchange(wake_pending_, true)) return;
-  napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking);
+  if (!wake_pending_.exchange(true)) driver_->Wake();
 }
 
 void Hub::Hold(std::shared_ptr<Socket> socket) {
@@ -49,20 +46,11 @@ void Hub::Hold(std::shared_ptr<Socket> socket) {
 void Hub::Forget(Socket* socket) { sockets_.erase(socket); }
 
 void Hub::KeepAlive() {
-  if (keep_alive_++ == 0 && function_ != nullptr) {
-    napi_ref_threadsafe_function(env_, function_);
-  }
+  if (keep_alive_++ == 0 && driver_ != nullptr) driver_->KeepAlive(true);
 }
 
 void Hub::LetGo() {
-  if (--keep_alive_ == 0 && function_ != nullptr) {
-    napi_unref_threadsafe_function(env_, function_);
-  }
-}
-
-void Hub::OnWake(napi_env env, napi_value, void* context, void*) {
-  // Without an environment it is being torn down, and nobody listens.
-  if (env != nullptr) static_cast<Hub*>(context)->Deliver(env);
+  if (--keep_alive_ == 0 && driver_ != nullptr) driver_->KeepAlive(false);
 }
 
 void Hub::Deliver(napi_env env) {
@@ -79,20 +67,21 @@ void Hub::Deliver(napi_env env) {
   }
 }
 
-void Hub::OnCleanup(void* arg) {
+void Hub::OnCleanup(napi_async_cleanup_hook_handle handle, void* arg) {
   std::unique_ptr<std::shared_ptr<Hub>> held(
       static_cast<std::shared_ptr<Hub>*>(arg));
   Hub* hub = held->get();
   for (auto& entry : hub->sockets_) entry.second->Close();
   std::vector<std::shared_ptr<Socket>> woken;
-  napi_threadsafe_function function;
   {
     Lock lock(hub->mutex_);
     hub->closed_ = true;
-    function = std::exchange(hub->function_, nullptr);
     woken.swap(hub->woken_);
   }
-  napi_release_threadsafe_function(function, napi_tsfn_abort);
+  // The sockets, and with them the last of the hub, may outlive the driver.
+  std::exchange(hub->driver_, nullptr)->Stop([handle] {
+    napi_remove_async_cleanup_hook(handle);
+  });
 }
 
 }  // namespace nng_pair

@@ -6,30 +6,33 @@
 // everything that may call Wake. When the environment ends, its cleanup hook
 // first closes every socket, on the environment's own thread, which returns
 // when none of NNG's threads is in a callback of theirs; then it marks the
-// hub closed and gives the thread-safe function up. Wake takes the same lock,
-// so the function is never called after that.
+// hub closed and stops the driver. Wake takes the same lock, so the driver is
+// never called after that.
 
 #ifndef NNG_PAIR_ADDON_HUB_H
 #define NNG_PAIR_ADDON_HUB_H
 
 #include <node_api.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
 
 #include "../core/socket.h"
+#include "driver.h"
 
 namespace nng_pair {
 
 class Hub : public Waker {
  public:
-  static std::shared_ptr<Hub> Create(napi_env env);
+  static std::shared_ptr<Hub> Create(napi_env env, Driver::Kind kind);
 
   // Any thread. A socket that has been woken is delivered once, however
   // often it was woken until then.
   void Wake(Socket* socket) override;
+  engine* GetEngine() const override { return driver_->GetEngine(); }
 
   // The environment's thread. The hub closes what it holds when the
   // environment ends; Forget once a socket has been closed.
@@ -41,20 +44,18 @@ class Hub : public Waker {
   void LetGo();
 
  private:
-  explicit Hub(napi_env env) : env_(env) {}
+  Hub() = default;
 
-  static void OnWake(napi_env env, napi_value, void* context, void*);
-  static void OnCleanup(void* arg);
+  static void OnCleanup(napi_async_cleanup_hook_handle handle, void* arg);
   void Deliver(napi_env env);
 
-  const napi_env env_;
+  Driver* driver_ = nullptr;  // deletes itself when it has stopped
   size_t keep_alive_ = 0;
   std::unordered_map<Socket*, std::shared_ptr<Socket>> sockets_;
 
   std::mutex mutex_;
-  napi_threadsafe_function function_ = nullptr;
   bool closed_ = false;
-  bool wake_pending_ = false;
+  std::atomic<bool> wake_pending_{false};
   std::vector<std::shared_ptr<Socket>> woken_;
 };
 

@@ -7,7 +7,9 @@
 #include <cassert>
 #include <utility>
 
+#include "../platform/conn.h"
 #include "../platform/nng_ext.h"
+#include "engine_scope.h"
 
 namespace nng_pair {
 
@@ -18,6 +20,12 @@ namespace {
 constexpr size_t kMaxRejectEvents = 1024;
 
 using Lock = std::lock_guard<std::mutex>;
+
+nng_pipe PipeOf(uint32_t id) {
+  nng_pipe pipe = NNG_PIPE_INITIALIZER;
+  pipe.id = id;
+  return pipe;
+}
 
 }  // namespace
 
@@ -37,6 +45,7 @@ struct Socket::DialOp {
 Socket::Socket(const Options& options, std::shared_ptr<Waker> waker)
     : options_(options),
       waker_(std::move(waker)),
+      engine_(waker_->GetEngine()),
       observer_{&Socket::OnObserver, this} {}
 
 Socket::~Socket() { assert(closed_); }
@@ -54,6 +63,7 @@ int Socket::Open(const Options& options, std::shared_ptr<Waker> waker,
 }
 
 int Socket::Init() {
+  EngineScope scope(engine_);
   int rv = nng_pair0_open(&socket_);
   if (rv != 0) return rv;
   if ((rv = nng_aio_alloc(&send_aio_, nullptr, nullptr)) != 0 ||
@@ -80,6 +90,7 @@ int Socket::Init() {
 }
 
 void Socket::Close() {
+  EngineBinding binding(engine_);
   Lock close_lock(close_mutex_);
   if (closed_) return;
   {
@@ -112,10 +123,14 @@ int Socket::TrySend(Message* message) {
   // Counted before NNG has it: it may be sent before we are back here.
   accepted_++;
   unsent_bytes_ += size;
-  nng_aio_set_msg(send_aio_, message->get());
-  nng_send_aio(socket_, send_aio_);
-  const int rv = nng_aio_result(send_aio_);
-  nng_aio_set_msg(send_aio_, nullptr);
+  int rv;
+  {
+    EngineScope scope(engine_);
+    nng_aio_set_msg(send_aio_, message->get());
+    nng_send_aio(socket_, send_aio_);
+    rv = nng_aio_result(send_aio_);
+    nng_aio_set_msg(send_aio_, nullptr);
+  }
   if (rv == 0) {
     message->release();
     return 0;
@@ -175,15 +190,44 @@ void Socket::DropQueue() {
   queue_bytes_ = 0;
 }
 
-void Socket::WakeWhenFinished(uint64_t count) {
-  bool now = false;
+unsigned Socket::Gathered() const {
+#if defined(NNG_PAIR_OWN_CONN)
+  return conn_ == nullptr ? 0 : nng_pair_conn_gathered(conn_);
+#else
+  return 0;
+#endif
+}
+
+uint64_t Socket::finished() {
+  EngineScope scope(engine_);
+  Lock lock(mutex_);
+  return finished_ - Gathered();
+}
+
+bool Socket::CountFinished() {
+  if (finished_ - Gathered() < wake_when_finished_) return false;
+  wake_when_finished_ = std::numeric_limits<uint64_t>::max();
+  return true;
+}
+
+// On the engine's thread, under the lock.
+void Socket::OnFlushed(void* arg) {
+  auto* self = static_cast<Socket*>(arg);
+  bool wake;
   {
+    Lock lock(self->mutex_);
+    wake = self->CountFinished();
+  }
+  if (wake) self->waker_->Wake(self);
+}
+
+void Socket::WakeWhenFinished(uint64_t count) {
+  bool now;
+  {
+    EngineScope scope(engine_);
     Lock lock(mutex_);
     wake_when_finished_ = count;
-    if (finished_ >= count) {
-      wake_when_finished_ = std::numeric_limits<uint64_t>::max();
-      now = true;
-    }
+    now = CountFinished();
   }
   if (now) waker_->Wake(this);
 }
@@ -201,6 +245,7 @@ void Socket::PostReceiveIfWanted() {
     if (!discard_ && !wanted && held >= room) return;
     receive_posted_ = true;
   }
+  EngineScope scope(engine_);
   nng_recv_aio(socket_, recv_aio_);
 }
 
@@ -299,6 +344,11 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
                           : Peer();
     switch (event) {
       case PAIR0_START:
+#if defined(NNG_PAIR_OWN_CONN)
+        if (nng_pair_pipe_conn(PipeOf(pipe), &self->conn_) == 0) {
+          nng_pair_conn_on_flushed(self->conn_, &Socket::OnFlushed, self);
+        }
+#endif
         self->PushEvent({EventType::kConnect, pipe, 0, peer});
         wake = true;
         break;
@@ -308,6 +358,17 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
         wake = true;
         break;
       case PAIR0_STOP:
+#if defined(NNG_PAIR_OWN_CONN)
+        if (self->conn_ != nullptr) {
+          // What had gathered never left.
+          const unsigned gathered = self->Gathered();
+          self->messages_sent_ -= gathered;
+          self->messages_lost_ += gathered;
+          nng_pair_conn_on_flushed(self->conn_, nullptr, nullptr);
+          self->conn_ = nullptr;
+          self->CountFinished();
+        }
+#endif
         self->PushEvent({EventType::kDisconnect, pipe, 0, Peer()});
         wake = true;
         break;
@@ -323,10 +384,8 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
     }
     if (event == PAIR0_SENT || event == PAIR0_LOST) {
       self->unsent_bytes_ -= detail;
-      if (++self->finished_ >= self->wake_when_finished_) {
-        self->wake_when_finished_ = std::numeric_limits<uint64_t>::max();
-        wake = true;
-      }
+      self->finished_++;
+      if (self->CountFinished()) wake = true;
     }
   }
   if (wake) self->waker_->Wake(self);
@@ -356,6 +415,7 @@ void Socket::OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg) {
 
 int Socket::Listen(const std::string& url, uint32_t* id,
                    std::string* bound_url) {
+  EngineBinding binding(engine_);
   nng_listener listener;
   int rv = nng_listener_create(&listener, socket_, url.c_str());
   if (rv != 0) return rv;
@@ -394,6 +454,7 @@ void Socket::OnDialed(void* arg) {
 }
 
 int Socket::Dial(const std::string& url, bool retry, uint32_t* id) {
+  EngineScope scope(engine_);
   nng_dialer dialer;
   int rv = nng_dialer_create(&dialer, socket_, url.c_str());
   if (rv != 0) return rv;
@@ -436,6 +497,7 @@ void Socket::DialEnded(uint32_t id) {
 }
 
 void Socket::CloseEndpoint(uint32_t id, bool dialer) {
+  EngineBinding binding(engine_);
   if (dialer) {
     nng_dialer d = NNG_DIALER_INITIALIZER;
     d.id = id;
@@ -448,18 +510,15 @@ void Socket::CloseEndpoint(uint32_t id, bool dialer) {
 }
 
 int Socket::FinishPipe(uint32_t pipe) {
-  nng_pipe p = NNG_PIPE_INITIALIZER;
-  p.id = pipe;
-  return nng_pair_pipe_finish(p);
+  return nng_pair_pipe_finish(PipeOf(pipe));
 }
 
 int Socket::UnackedBytes(uint32_t pipe, int* bytes) {
-  nng_pipe p = NNG_PIPE_INITIALIZER;
-  p.id = pipe;
-  return nng_pair_pipe_unacked(p, bytes);
+  return nng_pair_pipe_unacked(PipeOf(pipe), bytes);
 }
 
 Stats Socket::GetStats() {
+  EngineScope scope(engine_);
   Lock lock(mutex_);
   return {messages_sent_, messages_received_, messages_lost_,
           bytes_sent_,    bytes_received_,    accepted_ - finished_,

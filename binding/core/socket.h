@@ -33,6 +33,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "../platform/engine.h"
 #include "../platform/pair0_observer.h"
 #include "message.h"
 #include "peer.h"
@@ -80,6 +81,8 @@ class Waker {
  public:
   virtual ~Waker() = default;
   virtual void Wake(Socket* socket) = 0;
+  // Whose NNG the sockets live on; null where NNG has threads of its own.
+  virtual engine* GetEngine() const = 0;
 };
 
 class Socket : public std::enable_shared_from_this<Socket> {
@@ -109,7 +112,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   // lost: they are so in order. WakeWhenFinished asks for a wake-up when the
   // latter reaches `count`.
   uint64_t accepted() const { return accepted_; }
-  uint64_t finished() const { return finished_; }
+  uint64_t finished();
   void WakeWhenFinished(uint64_t count);
 
   // Receiving. Take moves up to `max` messages out of the inbox; `served` of
@@ -161,13 +164,17 @@ class Socket : public std::enable_shared_from_this<Socket> {
   static void OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg);
   static void OnReceive(void* arg);
   static void OnDialed(void* arg);
+  static void OnFlushed(void* arg);
 
   int TrySend(Message* message);
   void PostReceiveIfWanted();
   void PushEvent(Event event);  // under mutex_
+  bool CountFinished();         // under mutex_; whether to wake the owner
+  unsigned Gathered() const;    // under NNG's lock
 
   const Options options_;
   const std::shared_ptr<Waker> waker_;
+  engine* const engine_;
   nng_socket socket_ = NNG_SOCKET_INITIALIZER;
   pair0_observer observer_;
   // Kept for the life of the socket: allocating one draws a random number.
@@ -195,6 +202,9 @@ class Socket : public std::enable_shared_from_this<Socket> {
   uint64_t wake_when_finished_ = std::numeric_limits<uint64_t>::max();
   std::deque<Event> events_;
   size_t reject_events_ = 0;
+  // The peer's connection, while there is one. What has gathered in it counts
+  // as sent for NNG, and for us when the kernel has it.
+  nng_stream* conn_ = nullptr;
   std::unordered_map<uint32_t, Peer> pipes_;
   std::unordered_map<uint32_t, std::unique_ptr<DialOp>> dials_;
   uint64_t messages_sent_ = 0;

@@ -11,11 +11,18 @@
 //  - Bytes that have reached this side's kernel are delivered before the
 //    error that followed them, also when it is a send that finds out.
 //
+// Reading. One read takes up to a buffer's worth and serves headers and bodies
+// of many messages; a large body is read straight into its message. Writing.
+// Small writes gather in a buffer, and are complete with that; the engine
+// writes them before its loop sleeps. While the kernel takes no more, nothing
+// gathers: a write then waits for its turn, and with it the sender. Both
+// buffers are taken when there are bytes and given back when there are none.
+//
 // Ownership: the transport's pipe owns the connection and calls close, then
-// free, once. free hands it to NNG's reaper thread, the only place where the
-// descriptor is closed, since that has to wait for the poller. The mutex
-// guards everything in the struct; it is a leaf but for the poller's own and
-// for completing aios (which dispatches them, never runs them here).
+// free, once. free hands it to NNG's reaper thread, which closes the
+// descriptor. Everything is guarded by the one lock (engine.h).
+
+#include "conn.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -28,7 +35,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "core/nng_impl.h"
+#include "engine_impl.h"
 #if defined(__linux__)
 #include <linux/sockios.h>
 #elif defined(__APPLE__)
@@ -36,16 +43,25 @@
 #include <sys/un.h>
 #endif
 
-#include "conn.h"
 #include "platform/posix/posix_ipc.h"
 #include "platform/posix/posix_tcp.h"
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
 #endif
+#ifndef POLLRDHUP
+#define POLLRDHUP 0
+#endif
 
 // Both sides send this much before anything else: the SP header.
 #define SP_HEADER_SIZE 8
+
+// Writes up to this size are gathered; larger ones go out from the message.
+#define GATHER_MAX (16 * 1024)
+// Reads from this size on go straight into the message.
+#define DIRECT_MIN (16 * 1024)
+
+#define MAX_IOV 8
 
 typedef struct conn {
   // What NNG's dialers and listeners see of us. Of these only stream,
@@ -57,12 +73,30 @@ typedef struct conn {
   } base;
   bool ipc;
   nni_sockaddr sa;  // ipc: the path, which both ends have in common
+  engine *engine;
   nni_posix_pfd *pfd;
-  nni_mtx mtx;
   nni_list readq;
   nni_list writeq;
+
+  uint8_t *rbuf;  // bytes that were read and not asked for yet
+  size_t rpos;
+  size_t rlen;
+  bool readable;  // as far as is known
+  bool sure;      // it was seen to be empty since the poller knows it
+  bool hung_up;   // there is an end to be read behind the last bytes
+
+  uint8_t *wbuf;  // bytes that have gathered
+  size_t wpos;
+  size_t wlen;
+  size_t written;           // of the first write in line, which is too large
+  unsigned gathered;        // how many writes are in wbuf
+  bool blocked;             // the kernel takes no more until it says so
+  nni_list_node unflushed;  // in the engine's list, with bytes in wbuf
+  nng_pair_flushed_cb flushed_cb;
+  void *flushed_arg;
+
   uint64_t bytes_read;
-  uint64_t bytes_written;
+  uint64_t bytes_sent;
   int read_error;   // the end of the incoming bytes, for good
   int write_error;  // nothing more can be written
   bool closed;      // by us
@@ -76,8 +110,24 @@ static int conn_errno(int err) {
 }
 
 static bool conn_shaken(const conn *c) {
-  return ((c->bytes_read >= SP_HEADER_SIZE) &&
-          (c->bytes_written >= SP_HEADER_SIZE));
+  return c->bytes_read >= SP_HEADER_SIZE && c->bytes_sent >= SP_HEADER_SIZE;
+}
+
+static void conn_drop_rbuf(conn *c) {
+  if (c->rbuf != NULL) {
+    engine_buffer_put(c->engine, c->rbuf);
+    c->rbuf = NULL;
+  }
+  c->rpos = c->rlen = 0;
+}
+
+static void conn_drop_wbuf(conn *c) {
+  if (c->wbuf != NULL) {
+    engine_buffer_put(c->engine, c->wbuf);
+    c->wbuf = NULL;
+  }
+  c->wpos = c->wlen = 0;
+  nni_list_node_remove(&c->unflushed);
 }
 
 static void conn_fail_list(nni_list *list, int rv) {
@@ -98,72 +148,143 @@ static void conn_end(conn *c, int rv) {
   }
   conn_fail_list(&c->readq, rv);
   conn_fail_list(&c->writeq, c->write_error);
+  conn_drop_wbuf(c);
 }
 
-// Copies the non-empty parts of an aio's vector; returns how many, or -1.
-static int conn_iov(nni_aio *aio, struct iovec *iov, int max) {
+// The non-empty parts of an aio's vector, without the first `skip` bytes;
+// returns how many, or -1, and their sum.
+static int conn_iov(nni_aio *aio, size_t skip, struct iovec *iov, int max,
+                    size_t *sum) {
   unsigned count;
   nni_iov *from;
   int n = 0;
 
+  *sum = 0;
   nni_aio_get_iov(aio, &count, &from);
   for (unsigned i = 0; i < count; i++) {
-    if (from[i].iov_len == 0) {
+    if (from[i].iov_len <= skip) {
+      skip -= from[i].iov_len;
       continue;
     }
     if (n == max) {
-      return (-1);
+      return -1;
     }
-    iov[n].iov_base = from[i].iov_buf;
-    iov[n].iov_len = from[i].iov_len;
+    iov[n].iov_base = (uint8_t *)from[i].iov_buf + skip;
+    iov[n].iov_len = from[i].iov_len - skip;
+    *sum += iov[n].iov_len;
+    skip = 0;
     n++;
   }
-  return (n);
+  return n;
 }
 
 static void conn_complete(nni_aio *aio, size_t n) {
-  nni_aio_bump_count(aio, n);
   nni_aio_list_remove(aio);
-  nni_aio_finish(aio, 0, nni_aio_count(aio));
+  nni_aio_finish(aio, 0, n);
+}
+
+// Reading.
+
+// Copies from the buffer as much as the vector takes.
+static size_t conn_serve(conn *c, const struct iovec *iov, int niov) {
+  size_t total = 0;
+
+  for (int i = 0; i < niov && c->rpos < c->rlen; i++) {
+    size_t n = c->rlen - c->rpos;
+
+    if (n > iov[i].iov_len) {
+      n = iov[i].iov_len;
+    }
+    memcpy(iov[i].iov_base, c->rbuf + c->rpos, n);
+    c->rpos += n;
+    total += n;
+  }
+  if (c->rpos == c->rlen) {
+    conn_drop_rbuf(c);
+  }
+  return total;
+}
+
+// One read: the vector is filled first if `direct`, then the buffer. Returns
+// what went into the vector; 0 also when there is nothing, or no more.
+static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want,
+                        bool direct) {
+  size_t asked = ENGINE_BUFFER_SIZE + (direct ? want : 0);
+  ssize_t n;
+
+  if (c->rbuf == NULL && (c->rbuf = engine_buffer_get(c->engine)) == NULL) {
+    conn_end(c, NNG_ENOMEM);
+    return 0;
+  }
+  if (direct) {
+    iov[niov].iov_base = c->rbuf;
+    iov[niov].iov_len = ENGINE_BUFFER_SIZE;
+    do {
+      n = readv(nni_posix_pfd_fd(c->pfd), iov, niov + 1);
+    } while (n < 0 && errno == EINTR);
+  } else {
+    do {
+      n = read(nni_posix_pfd_fd(c->pfd), c->rbuf, ENGINE_BUFFER_SIZE);
+    } while (n < 0 && errno == EINTR);
+  }
+  if (n > 0) {
+    size_t taken = direct ? ((size_t)n < want ? (size_t)n : want) : 0;
+
+    c->bytes_read += (uint64_t)n;
+    c->rlen = (size_t)n - taken;
+    if (c->rlen == 0) {
+      conn_drop_rbuf(c);
+    }
+    // A short read proves that nothing is left, unless an end may be.
+    if ((size_t)n < asked && c->sure && !c->hung_up) {
+      c->readable = false;
+    }
+    return taken;
+  }
+  conn_drop_rbuf(c);
+  if (n == 0) {
+    // In the handshake the listener must go on at once, as it does for a
+    // reset, without a pause.
+    conn_end(c, conn_shaken(c) ? NNG_ECONNSHUT : NNG_ECONNRESET);
+  } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    c->readable = false;
+    c->sure = true;
+    // Nothing more can come to a connection that broke.
+    if (c->write_error != 0) {
+      conn_end(c, c->write_error);
+    }
+  } else {
+    conn_end(c, conn_errno(errno));
+  }
+  return 0;
 }
 
 static void conn_read(conn *c) {
+  struct iovec iov[MAX_IOV + 1];
   nni_aio *aio;
-  struct iovec iov[16];
-  ssize_t n;
+  size_t want;
+  size_t n;
   int niov;
 
   while ((aio = nni_list_first(&c->readq)) != NULL) {
-    if (c->read_error != 0) {
-      conn_fail_list(&c->readq, c->read_error);
-      return;
-    }
-    if ((niov = conn_iov(aio, iov, 16)) <= 0) {
+    if ((niov = conn_iov(aio, 0, iov, MAX_IOV, &want)) <= 0) {
       nni_aio_list_remove(aio);
       nni_aio_finish_error(aio, NNG_EINVAL);
-      continue;
-    }
-    n = readv(nni_posix_pfd_fd(c->pfd), iov, niov);
-    if (n > 0) {
-      c->bytes_read += (uint64_t)n;
-      conn_complete(aio, (size_t)n);
-    } else if (n == 0) {
-      // In the handshake the listener must go on at once,
-      // as it does for a reset, without a pause.
-      conn_end(c, conn_shaken(c) ? NNG_ECONNSHUT : NNG_ECONNRESET);
-    } else if ((errno == EAGAIN) || (errno == EWOULDBLOCK)) {
-      // Nothing more can come to a connection that broke.
-      if (c->write_error != 0) {
-        conn_end(c, c->write_error);
-      }
+    } else if (c->rlen > 0) {
+      conn_complete(aio, conn_serve(c, iov, niov));
+    } else if (c->read_error != 0) {
+      conn_fail_list(&c->readq, c->read_error);
+    } else if (!c->readable) {
       return;
-    } else if (errno != EINTR) {
-      conn_end(c, conn_errno(errno));
+    } else if ((n = conn_fill(c, iov, niov, want, want >= DIRECT_MIN)) > 0) {
+      conn_complete(aio, n);
     }
   }
 }
 
-// A send has failed. The peer may have left messages behind, which the
+// Writing.
+
+// A write has failed. The peer may have left messages behind, which the
 // protocol loses once it hears of the failure: hold sends back until they
 // have been read (conn_end). Not in the handshake, where nobody reads before
 // the header is sent.
@@ -171,68 +292,161 @@ static void conn_write_failed(conn *c, int rv) {
   char byte;
 
   c->write_error = rv;
+  conn_drop_wbuf(c);
   if (conn_shaken(c)) {
     conn_read(c);
-    if ((c->read_error != 0) || (recv(nni_posix_pfd_fd(c->pfd), &byte, 1,
-                                      MSG_PEEK | MSG_DONTWAIT) > 0)) {
+    if (c->read_error != 0 || c->rlen > 0 ||
+        recv(nni_posix_pfd_fd(c->pfd), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
       return;
     }
   }
   conn_end(c, rv);
 }
 
+static void conn_flushed(conn *c) {
+  c->gathered = 0;
+  conn_drop_wbuf(c);
+  if (c->flushed_cb != NULL) {
+    c->flushed_cb(c->flushed_arg);
+  }
+}
+
+// Writes what has gathered and then the first write in line, if there is one,
+// with as few calls as the kernel allows.
 static void conn_write(conn *c) {
-  nni_aio *aio;
-  struct iovec iov[16];
+  struct iovec iov[MAX_IOV + 1];
   struct msghdr hdr;
+  nni_aio *aio;
+  size_t sum;
+  size_t total;
   ssize_t n;
   int niov;
 
-  while ((aio = nni_list_first(&c->writeq)) != NULL) {
+  for (;;) {
+    aio = nni_list_first(&c->writeq);
     if (c->write_error != 0) {
       if (c->read_error != 0) {
         conn_fail_list(&c->writeq, c->write_error);
       }
       return;
     }
-    if ((niov = conn_iov(aio, iov, 16)) <= 0) {
-      nni_aio_list_remove(aio);
-      nni_aio_finish_error(aio, NNG_EINVAL);
-      continue;
+    if ((aio == NULL && c->wlen == 0) || c->blocked) {
+      return;
+    }
+    niov = 0;
+    total = c->wlen - c->wpos;
+    if (total > 0) {
+      iov[0].iov_base = c->wbuf + c->wpos;
+      iov[0].iov_len = total;
+      niov = 1;
+    }
+    if (aio != NULL) {
+      int more = conn_iov(aio, c->written, iov + niov, MAX_IOV, &sum);
+
+      if (more <= 0) {
+        nni_aio_list_remove(aio);
+        nni_aio_finish_error(aio, NNG_EINVAL);
+        continue;
+      }
+      niov += more;
+      total += sum;
     }
     memset(&hdr, 0, sizeof(hdr));
     hdr.msg_iov = iov;
     hdr.msg_iovlen = niov;
-    n = sendmsg(nni_posix_pfd_fd(c->pfd), &hdr, MSG_NOSIGNAL);
-    if (n >= 0) {
-      c->bytes_written += (uint64_t)n;
-      conn_complete(aio, (size_t)n);
-    } else if ((errno == EAGAIN) || (errno == EWOULDBLOCK)) {
-      return;
-    } else if (errno != EINTR) {
+    do {
+      n = sendmsg(nni_posix_pfd_fd(c->pfd), &hdr, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
       conn_write_failed(c, conn_errno(errno));
       return;
     }
+    if (n < 0) {
+      n = 0;
+    }
+    c->bytes_sent += (uint64_t)n;
+    c->blocked = (size_t)n < total;
+    if (c->wlen > 0) {
+      size_t gone = c->wlen - c->wpos;
+
+      if (gone > (size_t)n) {
+        c->wpos += (size_t)n;
+        n = 0;
+      } else {
+        n -= (ssize_t)gone;
+        conn_flushed(c);
+      }
+    }
+    if (aio != NULL && c->wlen == 0) {
+      c->written += (size_t)n;
+      if (!c->blocked) {
+        size_t size = c->written;
+
+        c->written = 0;
+        conn_complete(aio, size);
+      }
+    }
   }
+}
+
+// Puts a small write into the buffer, where there is room and the kernel
+// takes more. Returns whether it did.
+static bool conn_gather(conn *c, nni_aio *aio) {
+  struct iovec iov[MAX_IOV];
+  size_t sum;
+  int niov;
+
+  if (c->blocked || c->write_error != 0 || !nni_list_empty(&c->writeq) ||
+      (niov = conn_iov(aio, 0, iov, MAX_IOV, &sum)) <= 0 || sum > GATHER_MAX) {
+    return false;
+  }
+  if (c->wlen + sum > ENGINE_BUFFER_SIZE) {
+    conn_write(c);
+    if (c->blocked || c->write_error != 0) {
+      return false;
+    }
+  }
+  if (c->wbuf == NULL) {
+    if ((c->wbuf = engine_buffer_get(c->engine)) == NULL) {
+      return false;
+    }
+    nni_list_append(&c->engine->unflushed, c);
+    engine_wake(c->engine);
+  }
+  for (int i = 0; i < niov; i++) {
+    memcpy(c->wbuf + c->wlen, iov[i].iov_base, iov[i].iov_len);
+    c->wlen += iov[i].iov_len;
+  }
+  c->gathered++;
+  nni_aio_finish(aio, 0, sum);
+  return true;
 }
 
 // Asks the poller for what is still wanted. A send that is held back waits
 // for the reader, not for the descriptor.
 static void conn_arm(conn *c) {
-  unsigned events = 0;
   int rv;
 
-  if (c->closed) {
-    return;
-  }
-  if (!nni_list_empty(&c->readq)) {
-    events |= NNI_POLL_IN;
-  }
-  if ((!nni_list_empty(&c->writeq)) && (c->write_error == 0)) {
-    events |= NNI_POLL_OUT;
-  }
-  if ((events != 0) && ((rv = nni_posix_pfd_arm(c->pfd, events)) != 0)) {
+  if (!c->closed && c->pfd != NULL &&
+      (rv = nni_posix_pfd_arm(
+           c->pfd,
+           NNI_POLL_IN |
+               (c->blocked && c->write_error == 0 ? NNI_POLL_OUT : 0))) != 0) {
     conn_end(c, rv);
+  }
+}
+
+void engine_unflushed_init(engine *e) {
+  NNI_LIST_INIT(&e->unflushed, conn, unflushed);
+}
+
+void engine_flush(engine *e) {
+  conn *c;
+
+  while ((c = nni_list_first(&e->unflushed)) != NULL) {
+    nni_list_node_remove(&c->unflushed);
+    conn_write(c);
+    conn_arm(c);
   }
 }
 
@@ -240,82 +454,112 @@ static void conn_cb(nni_posix_pfd *pfd, unsigned events, void *arg) {
   conn *c = arg;
 
   NNI_ARG_UNUSED(pfd);
-  NNI_ARG_UNUSED(events);  // the calls themselves say what is the matter
-  nni_mtx_lock(&c->mtx);
-  if (!c->closed) {
-    conn_read(c);
-    conn_write(c);
-    conn_arm(c);
+  c->readable = true;
+  if ((events & (POLLRDHUP | NNI_POLL_HUP | NNI_POLL_ERR)) != 0) {
+    c->hung_up = true;
   }
-  nni_mtx_unlock(&c->mtx);
+  conn_read(c);
+  if (c->blocked && (events & ~(unsigned)NNI_POLL_IN) != 0) {
+    c->blocked = false;
+    conn_write(c);
+  }
+  conn_arm(c);
 }
 
 static void conn_cancel(nni_aio *aio, void *arg, int rv) {
   conn *c = arg;
 
-  nni_mtx_lock(&c->mtx);
+  lock_acquire();
   if (nni_aio_list_active(aio)) {
+    // A write that is half way out cannot be taken back: what follows would
+    // be garbage to the peer.
+    if (aio == nni_list_first(&c->writeq) && c->written > 0) {
+      c->written = 0;
+      conn_drop_wbuf(c);
+      c->write_error = NNG_ECONNSHUT;
+    }
     nni_aio_list_remove(aio);
     nni_aio_finish_error(aio, rv);
   }
-  nni_mtx_unlock(&c->mtx);
+  lock_release();
 }
 
-static void conn_submit(conn *c, nni_aio *aio, nni_list *queue,
-                        void (*progress)(conn *)) {
-  int rv;
-
+static bool conn_begin(conn *c, nni_aio *aio) {
   if (nni_aio_begin(aio) != 0) {
-    // The aio is closed and its result says so (NNG_ECANCELED).
-    // Its callback runs all the same: the transport has
-    // operations of its own that wait for this one.
+    // The aio is closed and its result says so (NNG_ECANCELED). Its callback
+    // runs all the same: the transport has operations of its own that wait
+    // for this one.
     nni_task_dispatch(&aio->a_task);
-    return;
+    return false;
   }
-  nni_mtx_lock(&c->mtx);
   if (c->closed) {
-    nni_mtx_unlock(&c->mtx);
     nni_aio_finish_error(aio, NNG_ECLOSED);
-    return;
+    return false;
   }
-  if ((rv = nni_aio_schedule(aio, conn_cancel, c)) != 0) {
-    nni_mtx_unlock(&c->mtx);
-    nni_aio_finish_error(aio, rv);
-    return;
-  }
-  nni_aio_list_append(queue, aio);
-  if (nni_list_first(queue) == aio) {
-    progress(c);
-    conn_arm(c);
-  }
-  nni_mtx_unlock(&c->mtx);
+  return true;
 }
 
 static void conn_send(void *arg, nni_aio *aio) {
   conn *c = arg;
+  int rv;
 
-  conn_submit(c, aio, &c->writeq, conn_write);
+  lock_acquire();
+  if (conn_begin(c, aio) && !conn_gather(c, aio)) {
+    if ((rv = nni_aio_schedule(aio, conn_cancel, c)) != 0) {
+      nni_aio_finish_error(aio, rv);
+    } else {
+      nni_aio_list_append(&c->writeq, aio);
+      conn_write(c);
+      conn_arm(c);
+    }
+  }
+  lock_release();
 }
 
 static void conn_recv(void *arg, nni_aio *aio) {
+  struct iovec iov[MAX_IOV];
   conn *c = arg;
+  size_t want;
+  int niov;
+  int rv;
 
-  conn_submit(c, aio, &c->readq, conn_read);
+  lock_acquire();
+  if (!conn_begin(c, aio)) {
+    lock_release();
+    return;
+  }
+  // The usual case: the bytes are there.
+  if (c->rlen > 0 && nni_list_empty(&c->readq) &&
+      (niov = conn_iov(aio, 0, iov, MAX_IOV, &want)) > 0) {
+    nni_aio_finish(aio, 0, conn_serve(c, iov, niov));
+  } else if ((rv = nni_aio_schedule(aio, conn_cancel, c)) != 0) {
+    nni_aio_finish_error(aio, rv);
+  } else {
+    nni_aio_list_append(&c->readq, aio);
+    conn_read(c);
+    conn_arm(c);
+  }
+  lock_release();
 }
 
 static void conn_close(void *arg) {
   conn *c = arg;
 
-  nni_mtx_lock(&c->mtx);
+  lock_acquire();
   if (!c->closed) {
+    if (c->pfd != NULL) {
+      conn_write(c);
+    }
     c->closed = true;
     conn_fail_list(&c->readq, NNG_ECLOSED);
     conn_fail_list(&c->writeq, NNG_ECLOSED);
+    conn_drop_rbuf(c);
+    conn_drop_wbuf(c);
     if (c->pfd != NULL) {
       nni_posix_pfd_close(c->pfd);
     }
   }
-  nni_mtx_unlock(&c->mtx);
+  lock_release();
 }
 
 static void conn_reap(void *arg) {
@@ -325,7 +569,6 @@ static void conn_reap(void *arg) {
   if (c->pfd != NULL) {
     nni_posix_pfd_fini(c->pfd);
   }
-  nni_mtx_fini(&c->mtx);
   if (c->ipc) {
     if (c->base.ipc.dialer != NULL) {
       nni_posix_ipc_dialer_rele(c->base.ipc.dialer);
@@ -333,6 +576,9 @@ static void conn_reap(void *arg) {
   } else if (c->base.tcp.dialer != NULL) {
     nni_posix_tcp_dialer_rele(c->base.tcp.dialer);
   }
+  lock_acquire();
+  engine_drop(c->engine);
+  lock_release();
   NNI_FREE_STRUCT(c);
 }
 
@@ -353,10 +599,14 @@ int nng_pair_conn_finish(nng_stream *s) {
   conn *c = (conn *)s;
   int rv = 0;
 
-  nni_mtx_lock(&c->mtx);
+  lock_acquire();
+  if (!c->closed) {
+    conn_write(c);
+    conn_arm(c);
+  }
   if (c->closed) {
     rv = NNG_ECLOSED;
-  } else if (!nni_list_empty(&c->writeq)) {
+  } else if (!nni_list_empty(&c->writeq) || c->wlen > 0) {
     rv = NNG_EBUSY;
   } else if (c->write_error == 0) {
     c->write_error = NNG_ECONNSHUT;
@@ -364,8 +614,8 @@ int nng_pair_conn_finish(nng_stream *s) {
       rv = conn_errno(errno);
     }
   }
-  nni_mtx_unlock(&c->mtx);
-  return (rv);
+  lock_release();
+  return rv;
 }
 
 int nng_pair_conn_unacked(nng_stream *s, int *bytes) {
@@ -374,9 +624,9 @@ int nng_pair_conn_unacked(nng_stream *s, int *bytes) {
 
   *bytes = 0;
   if (c->ipc) {
-    return (0);  // what is written is in the peer's queue
+    return 0;  // what is written is in the peer's queue
   }
-  nni_mtx_lock(&c->mtx);
+  lock_acquire();
   if (c->closed) {
     rv = NNG_ECLOSED;
   } else {
@@ -394,8 +644,18 @@ int nng_pair_conn_unacked(nng_stream *s, int *bytes) {
     rv = NNG_ENOTSUP;
 #endif
   }
-  nni_mtx_unlock(&c->mtx);
-  return (rv);
+  lock_release();
+  return rv;
+}
+
+unsigned nng_pair_conn_gathered(nng_stream *s) { return ((conn *)s)->gathered; }
+
+void nng_pair_conn_on_flushed(nng_stream *s, nng_pair_flushed_cb cb,
+                              void *arg) {
+  conn *c = (conn *)s;
+
+  c->flushed_cb = cb;
+  c->flushed_arg = arg;
 }
 
 // Options. The descriptor is valid as long as the connection is.
@@ -600,7 +860,10 @@ static conn *conn_alloc(bool ipc) {
   c->base.stream.s_recv = conn_recv;
   c->base.stream.s_get = conn_get;
   c->base.stream.s_set = conn_set;
-  nni_mtx_init(&c->mtx);
+  c->engine = engine_current();
+  engine_hold(c->engine);
+  c->readable = true;
+  NNI_LIST_NODE_INIT(&c->unflushed);
   nni_aio_list_init(&c->readq);
   nni_aio_list_init(&c->writeq);
   return (c);

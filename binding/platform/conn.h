@@ -6,7 +6,18 @@
 
 #include <nng/nng.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define NNG_PAIR_OPT_CONN "nng-pair:conn"
+
+// How many writes have gathered that the kernel does not have yet, and who is
+// to hear that it has them all; on the engine's thread, under the lock.
+typedef void (*nng_pair_flushed_cb)(void *arg);
+extern unsigned nng_pair_conn_gathered(nng_stream *);
+extern void nng_pair_conn_on_flushed(nng_stream *, nng_pair_flushed_cb,
+                                     void *arg);
 
 // Tells the peer that no more will be sent (a half close); what it sends
 // still arrives. NNG_EBUSY while a send is under way.
@@ -14,5 +25,9 @@ extern int nng_pair_conn_finish(nng_stream *);
 
 // How many written bytes the peer's kernel has not confirmed yet (tcp).
 extern int nng_pair_conn_unacked(nng_stream *, int *);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif  // NNG_PAIR_CONN_H

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "core/nng_impl.h"
+#include "lock.h"
 #include "platform/posix/posix_ipc.h"
 
 #ifndef SOCK_CLOEXEC
@@ -409,6 +410,7 @@ static int ipc_bind_abstract(ipc_listener *l, int fd) {
 static int ipc_listener_listen(void *arg) {
   ipc_listener *l = arg;
   nni_posix_pfd *pfd;
+  lock_state held;
   int fd;
   int rv;
 
@@ -421,7 +423,10 @@ static int ipc_listener_listen(void *arg) {
     nni_mtx_unlock(&l->mtx);
     return (nni_plat_errno(errno));
   }
+  // This waits for other processes; the listener is nobody else's yet.
+  held = lock_suspend();
   rv = l->abstract ? ipc_bind_abstract(l, fd) : ipc_bind_path(l, fd);
+  lock_resume(held);
   if (rv != 0) {
     nni_mtx_unlock(&l->mtx);
     (void)close(fd);

@@ -50,6 +50,16 @@ static int pipe_conn(nng_pipe pipe, nni_pipe **pp, nng_stream **sp) {
   return (0);
 }
 
+int nng_pair_pipe_conn(nng_pipe pipe, nng_stream **sp) {
+  nni_pipe *p;
+  int rv;
+
+  if ((rv = pipe_conn(pipe, &p, sp)) == 0) {
+    nni_pipe_rele(p);
+  }
+  return (rv);
+}
+
 int nng_pair_pipe_finish(nng_pipe pipe) {
   nni_pipe *p;
   nng_stream *s;
@@ -75,6 +85,12 @@ int nng_pair_pipe_unacked(nng_pipe pipe, int *bytes) {
 }
 
 #else
+
+int nng_pair_pipe_conn(nng_pipe pipe, nng_stream **sp) {
+  NNI_ARG_UNUSED(pipe);
+  *sp = NULL;
+  return (NNG_ENOTSUP);
+}
 
 int nng_pair_pipe_finish(nng_pipe pipe) {
   NNI_ARG_UNUSED(pipe);

@@ -17,6 +17,9 @@ extern "C" {
 // returned, the aio does not complete.
 extern int nng_pair_dialer_start(nng_dialer, nng_aio *);
 
+// The connection under a pipe, for conn.h; as long as the pipe is pair0's.
+extern int nng_pair_pipe_conn(nng_pipe, nng_stream **);
+
 // See conn.h. NNG_ENOTSUP where NNG's own connections are in use.
 extern int nng_pair_pipe_finish(nng_pipe);
 extern int nng_pair_pipe_unacked(nng_pipe, int *bytes);

@@ -1,0 +1,23 @@
+#include "driver.h"
+
+#include "loop_driver.h"
+#include "thread_driver.h"
+
+namespace nng_pair {
+
+std::unique_ptr<Driver> Driver::Create(napi_env env, Kind kind, Pending pending,
+                                       Deliver deliver) {
+  std::unique_ptr<Driver> driver;
+#if defined(NNG_PAIR_OWN_CONN)
+  if (kind == Kind::kLoop) {
+    driver = LoopDriver::Create(env, pending, deliver);
+    if (driver) return driver;
+  }
+  if (kind != Kind::kNotification) {
+    return ThreadDriver::Create(env, true, deliver);
+  }
+#endif
+  return ThreadDriver::Create(env, false, deliver);
+}
+
+}  // namespace nng_pair

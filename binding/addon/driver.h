@@ -1,0 +1,47 @@
+// What gives an engine its turns, and the hub its say in the environment's
+// thread. The choice is made at run time, in Driver::Create.
+
+#ifndef NNG_PAIR_ADDON_DRIVER_H
+#define NNG_PAIR_ADDON_DRIVER_H
+
+#include <node_api.h>
+
+#include <functional>
+#include <memory>
+
+#include "../platform/engine.h"
+
+namespace nng_pair {
+
+class Driver {
+ public:
+  // What the hub has to say, on the environment's thread; JavaScript may run
+  // in it.
+  using Deliver = std::function<void(napi_env)>;
+  // Whether it has anything to say.
+  using Pending = std::function<bool()>;
+
+  enum class Kind {
+    kLoop,         // the engine on the environment's own loop
+    kThread,       // the engine on a thread of its own
+    kNotification  // NNG on its own threads
+  };
+
+  static std::unique_ptr<Driver> Create(napi_env env, Kind kind,
+                                        Pending pending, Deliver deliver);
+  virtual ~Driver() = default;
+
+  // Null for kNotification. The driver holds it until Stop.
+  virtual engine* GetEngine() const = 0;
+  // Any thread, with NNG's lock held: deliver soon.
+  virtual void Wake() = 0;
+  // The environment's thread: whether its loop stays alive for this.
+  virtual void KeepAlive(bool keep) = 0;
+  // The environment's thread: nothing is called any more. `done` follows,
+  // from the loop or at once; the driver deletes itself before.
+  virtual void Stop(std::function<void()> done) = 0;
+};
+
+}  // namespace nng_pair
+
+#endif  // NNG_PAIR_ADDON_DRIVER_H

@@ -1,0 +1,76 @@
+#include "thread_driver.h"
+
+#include <utility>
+
+namespace nng_pair {
+
+std::unique_ptr<Driver> ThreadDriver::Create(napi_env env, bool with_engine,
+                                             Deliver deliver) {
+  std::unique_ptr<ThreadDriver> driver(
+      new ThreadDriver(env, std::move(deliver)));
+  napi_value name;
+  if (napi_create_string_utf8(env, "nng-pair", NAPI_AUTO_LENGTH, &name) !=
+          napi_ok ||
+      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1,
+                                      nullptr, nullptr, driver.get(), &OnWake,
+                                      &driver->function_) != napi_ok) {
+    return nullptr;
+  }
+  napi_unref_threadsafe_function(env, driver->function_);
+#if defined(NNG_PAIR_OWN_CONN)
+  if (with_engine) {
+    ThreadDriver* self = driver.get();
+    if ((self->engine_ = engine_create()) == nullptr) return nullptr;
+    self->thread_ = std::thread([self] {
+      engine_adopt(self->engine_);
+      while (!self->stopping_) {
+        engine_wait(self->engine_);
+        engine_turn(self->engine_);
+      }
+    });
+  }
+#else
+  (void)with_engine;
+#endif
+  return driver;
+}
+
+ThreadDriver::~ThreadDriver() {
+#if defined(NNG_PAIR_OWN_CONN)
+  if (engine_ != nullptr) engine_release(engine_);
+#endif
+}
+
+void ThreadDriver::Wake() {
+  napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking);
+}
+
+void ThreadDriver::KeepAlive(bool keep) {
+  if (function_ == nullptr) return;
+  if (keep) {
+    napi_ref_threadsafe_function(env_, function_);
+  } else {
+    napi_unref_threadsafe_function(env_, function_);
+  }
+}
+
+void ThreadDriver::OnWake(napi_env env, napi_value, void* context, void*) {
+  // Without an environment it is being torn down, and nobody listens.
+  if (env != nullptr) static_cast<ThreadDriver*>(context)->deliver_(env);
+}
+
+void ThreadDriver::Stop(std::function<void()> done) {
+#if defined(NNG_PAIR_OWN_CONN)
+  stopping_ = true;
+  if (engine_ != nullptr) {
+    engine_signal(engine_);
+    thread_.join();
+  }
+#endif
+  napi_release_threadsafe_function(std::exchange(function_, nullptr),
+                                   napi_tsfn_abort);
+  delete this;
+  done();
+}
+
+}  // namespace nng_pair

@@ -1,0 +1,46 @@
+// Delivery by a thread-safe function, where the environment's loop cannot be
+// had: with the engine on a thread of its own, or with NNG's own threads.
+//
+// Ownership. The driver owns the thread and the function. Stop joins the one
+// and gives up the other; the environment's thread then deletes the driver.
+
+#ifndef NNG_PAIR_ADDON_THREAD_DRIVER_H
+#define NNG_PAIR_ADDON_THREAD_DRIVER_H
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "driver.h"
+
+namespace nng_pair {
+
+class ThreadDriver : public Driver {
+ public:
+  static std::unique_ptr<Driver> Create(napi_env env, bool with_engine,
+                                        Deliver deliver);
+  ~ThreadDriver() override;
+
+  engine* GetEngine() const override { return engine_; }
+  void Wake() override;
+  void KeepAlive(bool keep) override;
+  void Stop(std::function<void()> done) override;
+
+ private:
+  ThreadDriver(napi_env env, Deliver deliver)
+      : env_(env), deliver_(std::move(deliver)) {}
+
+  static void OnWake(napi_env env, napi_value, void* context, void*);
+
+  const napi_env env_;
+  const Deliver deliver_;
+  engine* engine_ = nullptr;
+  napi_threadsafe_function function_ = nullptr;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace nng_pair
+
+#endif  // NNG_PAIR_ADDON_THREAD_DRIVER_H

@@ -1,0 +1,49 @@
+#include "uv.h"
+
+#if !defined(_WIN32)
+#include <dlfcn.h>
+#endif
+
+namespace nng_pair {
+
+#if !defined(_WIN32)
+
+namespace {
+
+struct Table : Uv {
+  bool complete = true;
+
+  template <typename Function>
+  void Look(Function* function, const char* name) {
+    void* symbol = dlsym(RTLD_DEFAULT, name);
+    complete = complete && symbol != nullptr;
+    *function = reinterpret_cast<Function>(symbol);
+  }
+
+  Table() : Uv() {
+    Look(&handle_size, "uv_handle_size");
+    Look(&handle_set_data, "uv_handle_set_data");
+    Look(&ref, "uv_ref");
+    Look(&unref, "uv_unref");
+    Look(&close, "uv_close");
+    Look(&poll_init, "uv_poll_init");
+    Look(&poll_start, "uv_poll_start");
+    Look(&prepare_init, "uv_prepare_init");
+    Look(&prepare_start, "uv_prepare_start");
+  }
+};
+
+}  // namespace
+
+#endif
+
+const Uv* Uv::Find() {
+#if defined(_WIN32)
+  return nullptr;
+#else
+  static const Table table;
+  return table.complete ? &table : nullptr;
+#endif
+}
+
+}  // namespace nng_pair

@@ -1,0 +1,51 @@
+// Around calls into NNG on behalf of an engine (platform/engine.h). Without an
+// engine, where NNG has its own platform layer, they do nothing.
+
+#ifndef NNG_PAIR_CORE_ENGINE_SCOPE_H
+#define NNG_PAIR_CORE_ENGINE_SCOPE_H
+
+#include "../platform/engine.h"
+
+namespace nng_pair {
+
+#if defined(NNG_PAIR_OWN_CONN)
+
+// A call that does not block: it holds the lock, and what it has set off is
+// done when it returns.
+class EngineScope {
+ public:
+  explicit EngineScope(engine* e) : engine_(e) { engine_enter(e); }
+  ~EngineScope() { engine_leave(engine_); }
+  EngineScope(const EngineScope&) = delete;
+  EngineScope& operator=(const EngineScope&) = delete;
+
+ private:
+  engine* const engine_;
+};
+
+// A call that may block, on a thread of its own.
+class EngineBinding {
+ public:
+  explicit EngineBinding(engine* e) { engine_bind(e); }
+  ~EngineBinding() { engine_bind(nullptr); }
+  EngineBinding(const EngineBinding&) = delete;
+  EngineBinding& operator=(const EngineBinding&) = delete;
+};
+
+#else
+
+class EngineScope {
+ public:
+  explicit EngineScope(engine*) {}
+};
+
+class EngineBinding {
+ public:
+  explicit EngineBinding(engine*) {}
+};
+
+#endif
+
+}  // namespace nng_pair
+
+#endif  // NNG_PAIR_CORE_ENGINE_SCOPE_H

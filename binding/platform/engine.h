@@ -1,0 +1,67 @@
+// The engine: NNG's platform layer on an event loop.
+//
+// NNG expects threads of its own: some that run its callbacks ("tasks"), one
+// that polls descriptors, and dozens of small locks between them. Here all of
+// that is one engine per event loop, under one lock for the whole process.
+// Whoever holds the lock may run an engine's tasks; usually that is the
+// thread of its loop, which calls engine_turn when engine_fd is readable.
+//
+// The lock (lock.c) takes the place of every mutex of NNG's: the outermost
+// lock of a thread takes it, inner ones only count, and waiting on a condition
+// gives it up whole. It is held for a turn, or for a call into NNG, and never
+// while JavaScript runs.
+//
+// Ownership. An engine is counted: its driver holds it, and so does every task
+// and pollable that was made on its behalf, so it outlives them, whichever
+// thread ends the last one. A task or pollable belongs to the engine that was
+// current on the thread that made it: engine_enter, engine_bind, or the engine
+// whose task is being run.
+
+#ifndef NNG_PAIR_ENGINE_H
+#define NNG_PAIR_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct engine engine;
+
+// Makes an engine whose loop runs on this thread. NULL: no descriptor or
+// memory.
+extern engine *engine_create(void);
+// The loop is gone. What still belongs to the engine is then served by the
+// threads that wait for it.
+extern void engine_release(engine *);
+// Moves the loop to the calling thread (a driver's own).
+extern void engine_adopt(engine *);
+
+// Readable when there is something for engine_turn to do.
+extern int engine_fd(engine *);
+
+// Looks at the descriptors and runs tasks, a bounded amount of both; what is
+// left then keeps engine_fd readable. Writes what has gathered.
+extern void engine_turn(engine *);
+// Runs what is left without looking at the descriptors, and writes what has
+// gathered: before the loop sleeps.
+extern void engine_settle(engine *);
+// Blocks until engine_fd is readable.
+extern void engine_wait(engine *);
+// Makes engine_fd readable. Any thread.
+extern void engine_signal(engine *);
+
+// Around every call into NNG on behalf of an engine. leave runs the tasks that
+// the call has queued.
+extern void engine_enter(engine *);
+extern void engine_leave(engine *);
+// For a thread that makes calls into NNG which may block: what they make
+// belongs to the engine, but the lock is not held. NULL ends it.
+extern void engine_bind(engine *);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // NNG_PAIR_ENGINE_H

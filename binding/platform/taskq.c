@@ -1,0 +1,146 @@
+// NNG's tasks, in place of core/taskq.c: a list per engine instead of threads.
+//
+// A task is run by whoever holds the lock and needs it done: the loop in its
+// turn, a call into NNG before it returns (engine_leave), or a thread that
+// waits for a task (nni_task_wait). So closing never depends on a loop that
+// is busy, or gone.
+
+#include "engine_impl.h"
+
+// NNG's own tasks carry their engine where it keeps a task queue.
+static engine *task_engine(nni_task *task) { return (engine *)task->task_tq; }
+
+static void task_done(nni_task *task) {
+  if (--task->task_busy == 0) {
+    nni_cv_wake(&task->task_cv);
+  }
+}
+
+static void task_start(nni_task *task) {
+  if (task->task_prep) {
+    task->task_prep = false;
+  } else {
+    task->task_busy++;
+  }
+}
+
+bool engine_run_tasks(engine *e, unsigned max) {
+  nni_task *task;
+  engine *const current = nng_pair_lock.current;
+  const bool running = e->running;
+
+  nng_pair_lock.current = e;
+  e->running = true;
+  while (max-- > 0 && (task = nni_list_first(&e->tasks)) != NULL) {
+    nni_list_remove(&e->tasks, task);
+    // The task may be freed once it is not busy.
+    task->task_cb(task->task_arg);
+    task_done(task);
+  }
+  e->running = running;
+  nng_pair_lock.current = current;
+  if (nni_list_empty(&e->tasks)) {
+    return false;
+  }
+  engine_wake(e);
+  return true;
+}
+
+void nni_task_exec(nni_task *task) {
+  lock_acquire();
+  task_start(task);
+  if (task->task_cb != NULL) {
+    task->task_cb(task->task_arg);
+  }
+  task_done(task);
+  lock_release();
+}
+
+void nni_task_dispatch(nni_task *task) {
+  engine *e = task_engine(task);
+
+  if (task->task_cb == NULL) {
+    nni_task_exec(task);
+    return;
+  }
+  lock_acquire();
+  task_start(task);
+  nni_list_append(&e->tasks, task);
+  engine_wake(e);
+  lock_release();
+}
+
+void nni_task_prep(nni_task *task) {
+  lock_acquire();
+  task->task_busy++;
+  task->task_prep = true;
+  lock_release();
+}
+
+void nni_task_abort(nni_task *task) {
+  lock_acquire();
+  if (task->task_prep) {
+    task->task_prep = false;
+    task_done(task);
+  }
+  lock_release();
+}
+
+void nni_task_wait(nni_task *task) {
+  engine *e = task_engine(task);
+
+  lock_acquire();
+  while (task->task_busy > 0) {
+    if (e != NULL && !nni_list_empty(&e->tasks)) {
+      (void)engine_run_tasks(e, 1);
+    } else {
+      nni_cv_wait(&task->task_cv);
+    }
+  }
+  lock_release();
+}
+
+void nni_task_init(nni_task *task, nni_taskq *tq, nni_cb cb, void *arg) {
+  engine *e;
+
+  NNI_ARG_UNUSED(tq);
+  NNI_LIST_NODE_INIT(&task->task_node);
+  lock_acquire();
+  e = engine_current();
+  if (e != NULL) {
+    engine_hold(e);
+  } else if (cb != NULL) {
+    nni_panic("a task was made outside of an engine");
+  }
+  nni_cv_init(&task->task_cv, &task->task_mtx);
+  task->task_prep = false;
+  task->task_busy = 0;
+  task->task_cb = cb;
+  task->task_arg = arg;
+  task->task_tq = (nni_taskq *)e;
+  lock_release();
+}
+
+void nni_task_fini(nni_task *task) {
+  nni_task_wait(task);
+  lock_acquire();
+  nni_cv_fini(&task->task_cv);
+  if (task_engine(task) != NULL) {
+    engine_drop(task_engine(task));
+  }
+  lock_release();
+}
+
+// There are no queues to start or stop.
+
+int nni_taskq_init(nni_taskq **tqp, int threads) {
+  NNI_ARG_UNUSED(tqp);
+  NNI_ARG_UNUSED(threads);
+  return NNG_ENOTSUP;
+}
+
+void nni_taskq_fini(nni_taskq *tq) { NNI_ARG_UNUSED(tq); }
+
+int nni_taskq_sys_init(void) { return 0; }
+
+void nni_taskq_sys_fini(void) {}
