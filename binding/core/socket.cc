@@ -453,10 +453,10 @@ int Socket::FinishPipe(uint32_t pipe) {
   return nng_pair_pipe_finish(p);
 }
 
-int Socket::UnackedBytes(uint32_t pipe, int* bytes) {
+int Socket::PipeProgress(uint32_t pipe, int* unacked, uint64_t* received) {
   nng_pipe p = NNG_PIPE_INITIALIZER;
   p.id = pipe;
-  return nng_pair_pipe_unacked(p, bytes);
+  return nng_pair_pipe_progress(p, unacked, received);
 }
 
 Stats Socket::GetStats() {
