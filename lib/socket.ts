@@ -619,6 +619,8 @@ export class PairSocket
   // Closing.
 
   async #close(): Promise<CloseResult> {
+    // A peer that has just come is owed what was sent since.
+    this.#takeEvents()
     this.#sender.stop()
     this.#receiver.close()
     for (const pending of this.#dials.values()) pending.fail(NNG.ECLOSED)
