@@ -107,8 +107,13 @@ export interface NativeSocket {
 
   /** Half-closes a pipe; returns an error. */
   finishPipe(pipe: number): number
-  /** Bytes not yet confirmed by the peer's kernel, or a negative error. */
-  unackedBytes(pipe: number): number
+  /**
+   * The bytes that the peer's kernel has not confirmed yet, and those that
+   * came from it so far.
+   */
+  pipeProgress(
+    pipe: number
+  ): [error: number, unconfirmed: number, received: number]
 
   close(): Promise<unknown>
   keepAlive(): void

@@ -90,11 +90,12 @@ export interface PairSocketStats {
 
 const NONE: WaitOptions = Object.freeze({})
 
-// After a half close the peer is given this long to hang up by itself, which
-// an NNG that reads to the end does; then it is enough that its kernel has
-// confirmed every byte.
-const HANG_UP_MS = 250
-const CONFIRM_POLL_MS = 20
+// After a half close the peer should hang up by itself, as an NNG that reads
+// to the end does. It is hung up on when it has been quiet for this long and
+// its kernel has confirmed every byte. Not while it sends: that would be a
+// reset, which can cost it what it has not read.
+const QUIET_MS = 250
+const QUIET_POLL_MS = 20
 
 // listenOrDial: a listener that was there and is not when it is dialed may
 // just have ended, or not have begun.
@@ -350,8 +351,9 @@ export class PairSocket
    * the connection and all endpoints.
    *
    * By default a peer that never reads can hold it up for ever, if more was
-   * sent than the kernel takes. Without a peer it does not wait. A second
-   * call returns the same promise, and can shorten the timeout.
+   * sent than the kernel takes, or if it goes on sending. Without a peer it
+   * does not wait. A second call returns the same promise, and can shorten
+   * the timeout.
    */
   close(options: CloseOptions = {}): Promise<CloseResult> {
     try {
@@ -551,9 +553,13 @@ export class PairSocket
   // What the addon reports.
 
   #onReady(): void {
-    for (const event of this.#native.takeEvents()) this.#onEvent(event)
+    this.#takeEvents()
     this.#sender.onReady()
     this.#receiver.onReady()
+  }
+
+  #takeEvents(): void {
+    for (const event of this.#native.takeEvents()) this.#onEvent(event)
   }
 
   #onEvent(event: NativeEvent): void {
@@ -613,6 +619,8 @@ export class PairSocket
   // Closing.
 
   async #close(): Promise<CloseResult> {
+    // A peer that has just come is owed what was sent since.
+    this.#takeEvents()
     this.#sender.stop()
     this.#receiver.close()
     for (const pending of this.#dials.values()) pending.fail(NNG.ECLOSED)
@@ -660,19 +668,25 @@ export class PairSocket
 
   /**
    * Tells the peer that nothing more will come, and waits until it has hung
-   * up, or at least has everything.
+   * up, or at least has everything and is quiet.
    */
   async #finish(pipe: number, done: Promise<void>): Promise<void> {
     if (this.#native.finishPipe(pipe) !== 0) return
-    const start = performance.now()
+    let quietSince = performance.now()
+    let before = -1
     let poll: NodeJS.Timeout | undefined
-    const confirmed = new Promise<void>((resolve) => {
+    const quiet = new Promise<void>((resolve) => {
       poll = setInterval(() => {
-        if (performance.now() - start < HANG_UP_MS) return
-        if (this.#native.unackedBytes(pipe) <= 0) resolve()
-      }, CONFIRM_POLL_MS)
+        const [error, unconfirmed, received] = this.#native.pipeProgress(pipe)
+        if (error === 0 && (unconfirmed > 0 || received !== before)) {
+          quietSince = performance.now()
+          before = received
+        } else if (error !== 0 || performance.now() - quietSince >= QUIET_MS) {
+          resolve()
+        }
+      }, QUIET_POLL_MS)
     })
-    await Promise.race([done, confirmed])
+    await Promise.race([done, quiet])
     clearInterval(poll)
   }
 }

@@ -90,7 +90,7 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
           InstanceMethod<&SocketWrap::Dial>("dial"),
           InstanceMethod<&SocketWrap::CloseEndpoint>("closeEndpoint"),
           InstanceMethod<&SocketWrap::FinishPipe>("finishPipe"),
-          InstanceMethod<&SocketWrap::UnackedBytes>("unackedBytes"),
+          InstanceMethod<&SocketWrap::PipeProgress>("pipeProgress"),
           InstanceMethod<&SocketWrap::Close>("close"),
           InstanceMethod<&SocketWrap::KeepAlive>("keepAlive"),
           InstanceMethod<&SocketWrap::LetGo>("letGo"),
@@ -317,11 +317,15 @@ Napi::Value SocketWrap::FinishPipe(const Napi::CallbackInfo& info) {
       socket_->FinishPipe(info[0].As<Napi::Number>().Uint32Value()));
 }
 
-Napi::Value SocketWrap::UnackedBytes(const Napi::CallbackInfo& info) {
-  int bytes = 0;
-  const int rv =
-      socket_->UnackedBytes(info[0].As<Napi::Number>().Uint32Value(), &bytes);
-  return Napi::Number::New(info.Env(), rv != 0 ? -rv : bytes);
+Napi::Value SocketWrap::PipeProgress(const Napi::CallbackInfo& info) {
+  int unacked = 0;
+  uint64_t received = 0;
+  const int rv = socket_->PipeProgress(info[0].As<Napi::Number>().Uint32Value(),
+                                       &unacked, &received);
+  return OrUndefined(info.Env(),
+                     NumberArray(info.Env(), {static_cast<double>(rv),
+                                              static_cast<double>(unacked),
+                                              ToDouble(received)}));
 }
 
 Napi::Value SocketWrap::Close(const Napi::CallbackInfo& info) {

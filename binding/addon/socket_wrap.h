@@ -46,7 +46,7 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
   Napi::Value Dial(const Napi::CallbackInfo& info);
   Napi::Value CloseEndpoint(const Napi::CallbackInfo& info);
   Napi::Value FinishPipe(const Napi::CallbackInfo& info);
-  Napi::Value UnackedBytes(const Napi::CallbackInfo& info);
+  Napi::Value PipeProgress(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
   void KeepAlive(const Napi::CallbackInfo& info);
   void LetGo(const Napi::CallbackInfo& info);

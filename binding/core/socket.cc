@@ -513,8 +513,8 @@ int Socket::FinishPipe(uint32_t pipe) {
   return nng_pair_pipe_finish(PipeOf(pipe));
 }
 
-int Socket::UnackedBytes(uint32_t pipe, int* bytes) {
-  return nng_pair_pipe_unacked(PipeOf(pipe), bytes);
+int Socket::PipeProgress(uint32_t pipe, int* unacked, uint64_t* received) {
+  return nng_pair_pipe_progress(PipeOf(pipe), unacked, received);
 }
 
 Stats Socket::GetStats() {

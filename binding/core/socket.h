@@ -136,9 +136,9 @@ class Socket : public std::enable_shared_from_this<Socket> {
   void DialEnded(uint32_t id);
   void CloseEndpoint(uint32_t id, bool dialer);
 
-  // A half close of the pipe, and what is still on its way (conn.h).
+  // A half close of the pipe, and how it goes on from there (conn.h).
   int FinishPipe(uint32_t pipe);
-  int UnackedBytes(uint32_t pipe, int* bytes);
+  int PipeProgress(uint32_t pipe, int* unacked, uint64_t* received);
 
   // Closes everything and waits until no callback runs or will run. Any
   // thread, any number of times.

@@ -98,7 +98,8 @@ typedef struct conn {
   uint64_t bytes_read;
   uint64_t bytes_sent;
   int read_error;   // the end of the incoming bytes, for good
-  int write_error;  // nothing more can be written
+  int write_error;  // nothing more can be written: the connection broke
+  bool finished;    // nothing more will be written: we half-closed it
   bool closed;      // by us
   nni_reap_node reap;
 } conn;
@@ -324,7 +325,7 @@ static void conn_write(conn *c) {
 
   for (;;) {
     aio = nni_list_first(&c->writeq);
-    if (c->write_error != 0) {
+    if (c->finished || c->write_error != 0) {
       if (c->read_error != 0) {
         conn_fail_list(&c->writeq, c->write_error);
       }
@@ -396,7 +397,8 @@ static bool conn_gather(conn *c, nni_aio *aio) {
   size_t sum;
   int niov;
 
-  if (c->blocked || c->write_error != 0 || !nni_list_empty(&c->writeq) ||
+  if (c->blocked || c->finished || c->write_error != 0 ||
+      !nni_list_empty(&c->writeq) ||
       (niov = conn_iov(aio, 0, iov, MAX_IOV, &sum)) <= 0 || sum > GATHER_MAX) {
     return false;
   }
@@ -431,7 +433,8 @@ static void conn_arm(conn *c) {
       (rv = nni_posix_pfd_arm(
            c->pfd,
            NNI_POLL_IN |
-               (c->blocked && c->write_error == 0 ? NNI_POLL_OUT : 0))) != 0) {
+               (c->blocked && !c->finished && c->write_error == 0 ? NNI_POLL_OUT
+                                                                  : 0))) != 0) {
     conn_end(c, rv);
   }
 }
@@ -608,8 +611,8 @@ int nng_pair_conn_finish(nng_stream *s) {
     rv = NNG_ECLOSED;
   } else if (!nni_list_empty(&c->writeq) || c->wlen > 0) {
     rv = NNG_EBUSY;
-  } else if (c->write_error == 0) {
-    c->write_error = NNG_ECONNSHUT;
+  } else if ((c->write_error == 0) && (!c->finished)) {
+    c->finished = true;
     if (shutdown(nni_posix_pfd_fd(c->pfd), SHUT_WR) != 0) {
       rv = conn_errno(errno);
     }
@@ -618,25 +621,23 @@ int nng_pair_conn_finish(nng_stream *s) {
   return rv;
 }
 
-int nng_pair_conn_unacked(nng_stream *s, int *bytes) {
+int nng_pair_conn_progress(nng_stream *s, int *unacked, uint64_t *received) {
   conn *c = (conn *)s;
   int rv = 0;
 
-  *bytes = 0;
-  if (c->ipc) {
-    return 0;  // what is written is in the peer's queue
-  }
+  *unacked = 0;
   lock_acquire();
+  *received = c->bytes_read;
   if (c->closed) {
     rv = NNG_ECLOSED;
-  } else {
+  } else if (!c->ipc) {  // over ipc, what is written is in the peer's queue
 #if defined(SIOCOUTQ)
-    if (ioctl(nni_posix_pfd_fd(c->pfd), SIOCOUTQ, bytes) != 0) {
+    if (ioctl(nni_posix_pfd_fd(c->pfd), SIOCOUTQ, unacked) != 0) {
       rv = conn_errno(errno);
     }
 #elif defined(SO_NWRITE)
-    socklen_t len = sizeof(*bytes);
-    if (getsockopt(nni_posix_pfd_fd(c->pfd), SOL_SOCKET, SO_NWRITE, bytes,
+    socklen_t len = sizeof(*unacked);
+    if (getsockopt(nni_posix_pfd_fd(c->pfd), SOL_SOCKET, SO_NWRITE, unacked,
                    &len) != 0) {
       rv = conn_errno(errno);
     }

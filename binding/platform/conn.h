@@ -23,8 +23,10 @@ extern void nng_pair_conn_on_flushed(nng_stream *, nng_pair_flushed_cb,
 // still arrives. NNG_EBUSY while a send is under way.
 extern int nng_pair_conn_finish(nng_stream *);
 
-// How many written bytes the peer's kernel has not confirmed yet (tcp).
-extern int nng_pair_conn_unacked(nng_stream *, int *);
+// How many written bytes the peer's kernel has not confirmed yet (tcp), and
+// how many bytes have been read since the connection was made.
+extern int nng_pair_conn_progress(nng_stream *, int *unacked,
+                                  uint64_t *received);
 
 #ifdef __cplusplus
 }

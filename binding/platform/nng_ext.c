@@ -72,13 +72,13 @@ int nng_pair_pipe_finish(nng_pipe pipe) {
   return (rv);
 }
 
-int nng_pair_pipe_unacked(nng_pipe pipe, int *bytes) {
+int nng_pair_pipe_progress(nng_pipe pipe, int *unacked, uint64_t *received) {
   nni_pipe *p;
   nng_stream *s;
   int rv;
 
   if ((rv = pipe_conn(pipe, &p, &s)) == 0) {
-    rv = nng_pair_conn_unacked(s, bytes);
+    rv = nng_pair_conn_progress(s, unacked, received);
     nni_pipe_rele(p);
   }
   return (rv);
@@ -97,9 +97,10 @@ int nng_pair_pipe_finish(nng_pipe pipe) {
   return (NNG_ENOTSUP);
 }
 
-int nng_pair_pipe_unacked(nng_pipe pipe, int *bytes) {
+int nng_pair_pipe_progress(nng_pipe pipe, int *unacked, uint64_t *received) {
   NNI_ARG_UNUSED(pipe);
-  *bytes = 0;
+  *unacked = 0;
+  *received = 0;
   return (NNG_ENOTSUP);
 }
 

@@ -22,7 +22,7 @@ extern int nng_pair_pipe_conn(nng_pipe, nng_stream **);
 
 // See conn.h. NNG_ENOTSUP where NNG's own connections are in use.
 extern int nng_pair_pipe_finish(nng_pipe);
-extern int nng_pair_pipe_unacked(nng_pipe, int *bytes);
+extern int nng_pair_pipe_progress(nng_pipe, int *unacked, uint64_t *received);
 
 #ifdef __cplusplus
 }
