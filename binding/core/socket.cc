@@ -46,7 +46,7 @@ Socket::Socket(const Options& options, std::shared_ptr<Waker> waker)
     : options_(options),
       waker_(std::move(waker)),
       engine_(waker_->GetEngine()),
-      observer_{&Socket::OnObserver, this} {}
+      observer_{&Socket::OnMessage, &Socket::OnObserver, this} {}
 
 Socket::~Socket() { assert(closed_); }
 
@@ -85,7 +85,6 @@ int Socket::Init() {
   }
   nng_aio_set_timeout(send_aio_, NNG_DURATION_ZERO);
   nng_aio_set_timeout(recv_aio_, NNG_DURATION_INFINITE);
-  PostReceiveIfWanted();
   return 0;
 }
 
@@ -234,16 +233,45 @@ void Socket::WakeWhenFinished(uint64_t count) {
 
 // Receiving.
 
-// Whether one more message may be read, and if so asks NNG for it.
-void Socket::PostReceiveIfWanted() {
+bool Socket::HasRoom() const {
+  const size_t room = static_cast<size_t>(options_.recv_buffer);
+  return discard_ || inbox_.size() + read_ahead_ < room ||
+         (message_wanted_ && inbox_.empty());
+}
+
+bool Socket::Store(Message message) {
+  const size_t size = nng_msg_len(message.get());
+  messages_received_++;
+  bytes_received_ += size;
+  if (discard_) return false;
+  inbox_.push_back(std::move(message));
+  inbox_bytes_ += size;
+  return std::exchange(message_wanted_, false);
+}
+
+// On any thread, with the pair0 socket's lock held (pair0_observer.h).
+bool Socket::OnMessage(void* arg, nng_msg* msg) {
+  auto* self = static_cast<Socket*>(arg);
+  bool wake;
+  {
+    Lock lock(self->mutex_);
+    if (self->fetching_ || !self->HasRoom()) {
+      self->left_behind_ = true;
+      return false;
+    }
+    wake = self->Store(Message(msg));
+  }
+  if (wake) self->waker_->Wake(self);
+  return true;
+}
+
+// Fetches the message that was left with NNG, once there is room.
+void Socket::ReceiveIfWanted() {
   {
     Lock lock(mutex_);
-    if (receive_posted_ || closing_) return;
-    const size_t held = inbox_.size() + read_ahead_;
-    const size_t room = static_cast<size_t>(options_.recv_buffer);
-    const bool wanted = message_wanted_ && inbox_.empty();
-    if (!discard_ && !wanted && held >= room) return;
-    receive_posted_ = true;
+    if (!left_behind_ || fetching_ || closing_ || !HasRoom()) return;
+    left_behind_ = false;
+    fetching_ = true;
   }
   EngineScope scope(engine_);
   nng_recv_aio(socket_, recv_aio_);
@@ -255,21 +283,14 @@ void Socket::OnReceive(void* arg) {
   const int rv = nng_aio_result(self->recv_aio_);
   Message message(rv == 0 ? nng_aio_get_msg(self->recv_aio_) : nullptr);
   nng_aio_set_msg(self->recv_aio_, nullptr);
-  bool wake = false;
+  if (!message) return;  // the socket is closed
+  bool wake;
   {
     Lock lock(self->mutex_);
-    self->receive_posted_ = false;
-    if (!message) return;  // the socket is closed
-    const size_t size = nng_msg_len(message.get());
-    self->messages_received_++;
-    self->bytes_received_ += size;
-    if (!self->discard_) {
-      self->inbox_.push_back(std::move(message));
-      self->inbox_bytes_ += size;
-      wake = std::exchange(self->message_wanted_, false);
-    }
+    self->fetching_ = false;
+    wake = self->Store(std::move(message));
   }
-  self->PostReceiveIfWanted();
+  self->ReceiveIfWanted();
   if (wake) self->waker_->Wake(self);
 }
 
@@ -285,7 +306,7 @@ void Socket::Take(size_t max, size_t served, std::vector<Message>* out) {
     }
     read_ahead_ = n - std::min(n, served);
   }
-  PostReceiveIfWanted();
+  ReceiveIfWanted();
 }
 
 bool Socket::WaitForMessage() {
@@ -295,7 +316,7 @@ bool Socket::WaitForMessage() {
     read_ahead_ = 0;
     message_wanted_ = true;
   }
-  PostReceiveIfWanted();
+  ReceiveIfWanted();
   return true;
 }
 
@@ -307,7 +328,7 @@ void Socket::Discard() {
     inbox_.clear();
     inbox_bytes_ = 0;
   }
-  PostReceiveIfWanted();
+  ReceiveIfWanted();
 }
 
 // Events.

@@ -10,9 +10,10 @@
 // held (pair0_observer.h).
 //
 // The receive invariant. A message that has been received is, at any moment,
-// in exactly one place: the receive aio (on its way into the inbox), the
-// inbox, or handed over by Take. Nothing cancels the receive aio, so a
-// JavaScript recv() that is aborted has nothing to give back.
+// in exactly one place: NNG's, where it was left for want of room, the receive
+// aio (on its way from there), the inbox, or handed over by Take. Nothing
+// cancels the receive aio, so a JavaScript recv() that is aborted has nothing
+// to give back.
 //
 // Ownership. The owner's wrapper holds the socket by shared_ptr, and so does
 // every worker job. NNG's callbacks use a plain pointer: Close returns only
@@ -161,13 +162,16 @@ class Socket : public std::enable_shared_from_this<Socket> {
 
   static void OnObserver(void* arg, pair0_event event, uint32_t pipe,
                          size_t detail);
+  static bool OnMessage(void* arg, nng_msg* msg);
   static void OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg);
   static void OnReceive(void* arg);
   static void OnDialed(void* arg);
   static void OnFlushed(void* arg);
 
   int TrySend(Message* message);
-  void PostReceiveIfWanted();
+  bool HasRoom() const;         // under mutex_
+  bool Store(Message message);  // under mutex_; whether to wake the owner
+  void ReceiveIfWanted();
   void PushEvent(Event event);  // under mutex_
   bool CountFinished();         // under mutex_; whether to wake the owner
   unsigned Gathered() const;    // under NNG's lock
@@ -194,8 +198,9 @@ class Socket : public std::enable_shared_from_this<Socket> {
   std::mutex mutex_;
   std::deque<Message> inbox_;
   uint64_t inbox_bytes_ = 0;
-  size_t read_ahead_ = 0;  // taken, and not known to be consumed
-  bool receive_posted_ = false;
+  size_t read_ahead_ = 0;     // taken, and not known to be consumed
+  bool left_behind_ = false;  // a message waits in NNG for room here
+  bool fetching_ = false;     // it is on its way: others must not overtake
   bool message_wanted_ = false;
   bool discard_ = false;
   bool closing_ = false;

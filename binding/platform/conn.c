@@ -206,43 +206,43 @@ static size_t conn_serve(conn *c, const struct iovec *iov, int niov) {
   return total;
 }
 
-// One read: the vector is filled first if `direct`, then the buffer. Returns
-// what went into the vector; 0 also when there is nothing, or no more.
-static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want,
-                        bool direct) {
-  size_t asked = ENGINE_BUFFER_SIZE + (direct ? want : 0);
+// One read: the vector is filled first if there is one, then the buffer, behind
+// what it holds. Returns what went into the vector.
+static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
+  size_t held = c->rlen - c->rpos;
   ssize_t n;
 
   if (c->rbuf == NULL && (c->rbuf = engine_buffer_get(c->engine)) == NULL) {
     conn_end(c, NNG_ENOMEM);
     return 0;
   }
-  if (direct) {
-    iov[niov].iov_base = c->rbuf;
-    iov[niov].iov_len = ENGINE_BUFFER_SIZE;
-    do {
-      n = readv(nni_posix_pfd_fd(c->pfd), iov, niov + 1);
-    } while (n < 0 && errno == EINTR);
-  } else {
-    do {
-      n = read(nni_posix_pfd_fd(c->pfd), c->rbuf, ENGINE_BUFFER_SIZE);
-    } while (n < 0 && errno == EINTR);
+  if (c->rpos > 0) {
+    memmove(c->rbuf, c->rbuf + c->rpos, held);
+    c->rpos = 0;
+    c->rlen = held;
   }
+  iov[niov].iov_base = c->rbuf + held;
+  iov[niov].iov_len = ENGINE_BUFFER_SIZE - held;
+  do {
+    n = readv(nni_posix_pfd_fd(c->pfd), iov, niov + 1);
+  } while (n < 0 && errno == EINTR);
   if (n > 0) {
-    size_t taken = direct ? ((size_t)n < want ? (size_t)n : want) : 0;
+    const size_t taken = (size_t)n < want ? (size_t)n : want;
 
     c->bytes_read += (uint64_t)n;
-    c->rlen = (size_t)n - taken;
+    c->rlen += (size_t)n - taken;
+    // A short read proves that nothing is left, unless an end may be.
+    if ((size_t)n < want + iov[niov].iov_len && c->sure && !c->hung_up) {
+      c->readable = false;
+    }
     if (c->rlen == 0) {
       conn_drop_rbuf(c);
     }
-    // A short read proves that nothing is left, unless an end may be.
-    if ((size_t)n < asked && c->sure && !c->hung_up) {
-      c->readable = false;
-    }
     return taken;
   }
-  conn_drop_rbuf(c);
+  if (held == 0) {
+    conn_drop_rbuf(c);
+  }
   if (n == 0) {
     // In the handshake the listener must go on at once, as it does for a
     // reset, without a pause.
@@ -277,13 +277,17 @@ static void conn_read(conn *c) {
       conn_fail_list(&c->readq, c->read_error);
     } else if (!c->readable) {
       return;
-    } else if ((n = conn_fill(c, iov, niov, want, want >= DIRECT_MIN)) > 0) {
+    } else if (want < DIRECT_MIN) {
+      (void)conn_fill(c, iov, 0, 0);
+    } else if ((n = conn_fill(c, iov, niov, want)) > 0) {
       conn_complete(aio, n);
     }
   }
 }
 
 // Writing.
+
+static void conn_arm(conn *c);
 
 // A write has failed. The peer may have left messages behind, which the
 // protocol loses once it hears of the failure: hold sends back until they
@@ -390,36 +394,45 @@ static void conn_write(conn *c) {
   }
 }
 
-// Puts a small write into the buffer, where there is room and the kernel
-// takes more. Returns whether it did.
-static bool conn_gather(conn *c, nni_aio *aio) {
-  struct iovec iov[MAX_IOV];
-  size_t sum;
-  int niov;
-
-  if (c->blocked || c->finished || c->write_error != 0 ||
-      !nni_list_empty(&c->writeq) ||
-      (niov = conn_iov(aio, 0, iov, MAX_IOV, &sum)) <= 0 || sum > GATHER_MAX) {
-    return false;
+// Room for a small write in the buffer, if the kernel takes more; else NULL.
+static uint8_t *conn_room(conn *c, size_t size) {
+  if (c->blocked || c->finished || c->closed || c->write_error != 0 ||
+      !nni_list_empty(&c->writeq) || size > GATHER_MAX) {
+    return NULL;
   }
-  if (c->wlen + sum > ENGINE_BUFFER_SIZE) {
+  if (c->wlen + size > ENGINE_BUFFER_SIZE) {
     conn_write(c);
     if (c->blocked || c->write_error != 0) {
-      return false;
+      conn_arm(c);
+      return NULL;
     }
   }
   if (c->wbuf == NULL) {
     if ((c->wbuf = engine_buffer_get(c->engine)) == NULL) {
-      return false;
+      return NULL;
     }
     nni_list_append(&c->engine->unflushed, c);
     engine_wake(c->engine);
   }
-  for (int i = 0; i < niov; i++) {
-    memcpy(c->wbuf + c->wlen, iov[i].iov_base, iov[i].iov_len);
-    c->wlen += iov[i].iov_len;
-  }
+  c->wlen += size;
   c->gathered++;
+  return c->wbuf + c->wlen - size;
+}
+
+static bool conn_gather(conn *c, nni_aio *aio) {
+  struct iovec iov[MAX_IOV];
+  uint8_t *at;
+  size_t sum;
+  int niov;
+
+  if ((niov = conn_iov(aio, 0, iov, MAX_IOV, &sum)) <= 0 ||
+      (at = conn_room(c, sum)) == NULL) {
+    return false;
+  }
+  for (int i = 0; i < niov; i++) {
+    memcpy(at, iov[i].iov_base, iov[i].iov_len);
+    at += iov[i].iov_len;
+  }
   nni_aio_finish(aio, 0, sum);
   return true;
 }
@@ -657,6 +670,69 @@ void nng_pair_conn_on_flushed(nng_stream *s, nng_pair_flushed_cb cb,
 
   c->flushed_cb = cb;
   c->flushed_arg = arg;
+}
+
+// The SP framing: a length of 64 bits, big endian; over ipc, the byte 1 before.
+static size_t sp_head_size(bool ipc) { return ipc ? 9 : 8; }
+
+nng_msg *nng_pair_conn_take(nng_stream *s, bool ipc, size_t max) {
+  conn *c = (conn *)s;
+  const size_t head = sp_head_size(ipc);
+  struct iovec iov[1];
+  const uint8_t *at;
+  nng_msg *msg;
+  uint64_t size;
+
+  if (c->closed || !nni_list_empty(&c->readq)) {
+    return NULL;
+  }
+  for (;;) {
+    const size_t held = c->rlen - c->rpos;
+
+    if (held >= head) {
+      at = c->rbuf + c->rpos;
+      if (ipc && *at++ != 1) {
+        return NULL;
+      }
+      NNI_GET64(at, size);
+      if (size <= held - head) {
+        break;
+      }
+      if (size > ENGINE_BUFFER_SIZE - head) {
+        return NULL;
+      }
+    }
+    // As long as there is something to read, a message may become whole.
+    if (!c->readable || c->read_error != 0) {
+      return NULL;
+    }
+    (void)conn_fill(c, iov, 0, 0);
+  }
+  if ((max > 0 && size > max) || nng_msg_alloc(&msg, (size_t)size) != 0) {
+    return NULL;
+  }
+  memcpy(nng_msg_body(msg), c->rbuf + c->rpos + head, (size_t)size);
+  c->rpos += head + (size_t)size;
+  if (c->rpos == c->rlen) {
+    conn_drop_rbuf(c);
+  }
+  return msg;
+}
+
+bool nng_pair_conn_put(nng_stream *s, bool ipc, nng_msg *msg) {
+  const size_t size = nng_msg_len(msg);
+  uint8_t *at;
+
+  if (size > GATHER_MAX || nng_msg_header_len(msg) > 0 ||
+      (at = conn_room((conn *)s, sp_head_size(ipc) + size)) == NULL) {
+    return false;
+  }
+  if (ipc) {
+    *at++ = 1;
+  }
+  NNI_PUT64(at, (uint64_t)size);
+  memcpy(at + 8, nng_msg_body(msg), size);
+  return true;
 }
 
 // Options. The descriptor is valid as long as the connection is.

@@ -5,6 +5,9 @@
 #define NNG_PAIR_CONN_H
 
 #include <nng/nng.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,6 +21,12 @@ typedef void (*nng_pair_flushed_cb)(void *arg);
 extern unsigned nng_pair_conn_gathered(nng_stream *);
 extern void nng_pair_conn_on_flushed(nng_stream *, nng_pair_flushed_cb,
                                      void *arg);
+
+// For the transports (deps/patches/0006): a whole message that has arrived, or
+// NULL; and whether a small message was put into what gathers. Both leave
+// everything unusual to the ordinary way.
+extern nng_msg *nng_pair_conn_take(nng_stream *, bool ipc, size_t max);
+extern bool nng_pair_conn_put(nng_stream *, bool ipc, nng_msg *);
 
 // Tells the peer that no more will be sent (a half close); what it sends
 // still arrives. NNG_EBUSY while a send is under way.

@@ -7,6 +7,8 @@
 #ifndef NNG_PAIR_PAIR0_OBSERVER_H
 #define NNG_PAIR_PAIR0_OBSERVER_H
 
+#include <nng/nng.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +27,8 @@ typedef enum {
 
 // Owned by whoever sets it; it must outlive nng_close() of the socket.
 typedef struct pair0_observer {
+  // Offers a message; false leaves it with pair0, where a receive finds it.
+  bool (*take)(void *arg, nng_msg *msg);
   void (*fn)(void *arg, pair0_event ev, uint32_t pipe, size_t detail);
   void *arg;
 } pair0_observer;
