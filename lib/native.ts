@@ -90,10 +90,19 @@ export interface NativeSocket {
   wakeWhenFinished(count: number): void
 
   /**
-   * Up to `max` received messages, of which `served` have somebody waiting
+   * Received messages, as many as fit: small ones (SMALL bytes at most) are
+   * copied to `slab` from `at` on, one behind the other, and larger ones are
+   * pushed onto `large`. `sizes` gets the size of each, or -1 for a large
+   * one; returns how many there are. `served` of them have somebody waiting
    * for them; the rest counts as read ahead until the next call.
    */
-  take(max: number, served: number): Buffer[]
+  take(
+    slab: Uint8Array,
+    at: number,
+    sizes: Int32Array,
+    large: Buffer[],
+    served: number
+  ): number
   /** False: there is a message to take. True: `onready` will be called. */
   waitForMessage(): boolean
   discard(): void

@@ -1,11 +1,13 @@
+import { arena } from './arena'
 import { NNG, NngError, at, callSite } from './errors'
 import type { NativeSocket } from './native'
 import type { WaitOptions } from './options'
 import { Pending } from './pending'
 import { Yielding } from './yielding'
 
-// How many messages cross from the addon at once.
+// How many messages cross from the addon at once, and their sizes.
 const BATCH = 256
+const sizes = new Int32Array(BATCH)
 
 interface Waiter {
   pending: Pending<Buffer | Buffer[]>
@@ -105,11 +107,26 @@ export class Receiver {
 
   #next(): Buffer | undefined {
     if (this.#head === this.#batch.length) {
-      this.#batch = this.#native.take(BATCH, Math.max(1, this.#waiters.size))
-      this.#head = 0
-      if (this.#batch.length === 0) return undefined
+      this.#batch.length = this.#head = 0
+      if (this.#take() === 0) return undefined
     }
     return this.#batch[this.#head++]
+  }
+
+  #take(): number {
+    const large: Buffer[] = []
+    const n = this.#native.take(
+      arena.slab,
+      arena.at,
+      sizes,
+      large,
+      Math.max(1, this.#waiters.size)
+    )
+    for (let i = 0, next = 0; i < n; i++) {
+      const size = sizes[i]!
+      this.#batch.push(size < 0 ? large[next++]! : arena.cut(size))
+    }
+    return n
   }
 
   #serve(): void {

@@ -15,6 +15,9 @@ namespace {
 // Telling V8 of every byte costs more than it is worth.
 constexpr int64_t kReportStep = 64 * 1024;
 
+// As lib/arena.ts has it.
+constexpr size_t kSmallSize = 4096;
+
 double ToDouble(uint64_t value) { return static_cast<double>(value); }
 
 Napi::Object PeerObject(Napi::Env env, const Peer& peer) {
@@ -218,22 +221,36 @@ void SocketWrap::WakeWhenFinished(const Napi::CallbackInfo& info) {
       static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
 }
 
+// The hot path: plain Node-API, with nothing made for small messages.
 Napi::Value SocketWrap::Take(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  std::vector<Message> messages;
-  socket_->Take(info[0].As<Napi::Number>().Uint32Value(),
-                info[1].As<Napi::Number>().Uint32Value(), &messages);
-  napi_value array;
-  if (napi_create_array_with_length(env, messages.size(), &array) != napi_ok) {
-    return env.Undefined();
+  const napi_env env = info.Env();
+  void* slab;
+  void* sizes;
+  size_t slab_size;
+  size_t max;
+  uint32_t at;
+  uint32_t served;
+  if (napi_get_typedarray_info(env, info[0], nullptr, &slab_size, &slab,
+                               nullptr, nullptr) != napi_ok ||
+      napi_get_value_uint32(env, info[1], &at) != napi_ok || at > slab_size ||
+      napi_get_typedarray_info(env, info[2], nullptr, &max, &sizes, nullptr,
+                               nullptr) != napi_ok ||
+      napi_get_value_uint32(env, info[4], &served) != napi_ok) {
+    return Napi::Number::New(env, 0);
   }
-  for (uint32_t i = 0; i < messages.size(); i++) {
-    napi_value buffer = ToBuffer(env, std::move(messages[i]));
-    if (buffer == nullptr) break;
-    napi_set_element(env, array, i, buffer);
+  std::vector<Message> large;
+  const size_t n = socket_->Take(
+      {static_cast<uint8_t*>(slab) + at, slab_size - at}, kSmallSize,
+      static_cast<int32_t*>(sizes), max, served, &large);
+  for (uint32_t i = 0; i < large.size(); i++) {
+    napi_value buffer = ToBuffer(env, std::move(large[i]));
+    if (buffer == nullptr ||
+        napi_set_element(env, info[3], i, buffer) != napi_ok) {
+      break;
+    }
   }
   ReportMemory(env);
-  return Napi::Value(env, array);
+  return Napi::Number::New(env, static_cast<double>(n));
 }
 
 Napi::Value SocketWrap::WaitForMessage(const Napi::CallbackInfo& info) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <utility>
 
 #include "../platform/conn.h"
@@ -294,19 +295,33 @@ void Socket::OnReceive(void* arg) {
   if (wake) self->waker_->Wake(self);
 }
 
-void Socket::Take(size_t max, size_t served, std::vector<Message>* out) {
+size_t Socket::Take(Room room, size_t small, int32_t* sizes, size_t max,
+                    size_t served, std::vector<Message>* large) {
+  size_t n = 0;
   {
     Lock lock(mutex_);
-    const size_t n = std::min(max, inbox_.size());
-    out->reserve(n);
-    for (size_t i = 0; i < n; i++) {
-      inbox_bytes_ -= nng_msg_len(inbox_.front().get());
-      out->push_back(std::move(inbox_.front()));
+    for (; n < max && !inbox_.empty(); n++) {
+      Message& message = inbox_.front();
+      const size_t size = nng_msg_len(message.get());
+      if (size > small) {
+        sizes[n] = -1;
+        large->push_back(std::move(message));
+      } else if (size <= room.size) {
+        sizes[n] = static_cast<int32_t>(size);
+        if (size > 0)
+          std::memcpy(room.bytes, nng_msg_body(message.get()), size);
+        room.bytes += size;
+        room.size -= size;
+      } else {
+        break;
+      }
+      inbox_bytes_ -= size;
       inbox_.pop_front();
     }
     read_ahead_ = n - std::min(n, served);
   }
   ReceiveIfWanted();
+  return n;
 }
 
 bool Socket::WaitForMessage() {

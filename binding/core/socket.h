@@ -116,10 +116,17 @@ class Socket : public std::enable_shared_from_this<Socket> {
   uint64_t finished();
   void WakeWhenFinished(uint64_t count);
 
-  // Receiving. Take moves up to `max` messages out of the inbox; `served` of
-  // them are for somebody who waits, the rest counts as read ahead until the
-  // next Take.
-  void Take(size_t max, size_t served, std::vector<Message>* out);
+  // Receiving. Take moves messages out of the inbox: up to `max`, of which
+  // those of at most `small` bytes are put one behind the other where `room`
+  // says, as long as they fit, and others are moved to `large`. `sizes` gets
+  // the size of each, or -1. `served` of them are for somebody who waits, the
+  // rest counts as read ahead until the next Take. Returns how many there are.
+  struct Room {
+    uint8_t* bytes;
+    size_t size;
+  };
+  size_t Take(Room room, size_t small, int32_t* sizes, size_t max,
+              size_t served, std::vector<Message>* large);
   // Somebody waits for a message. Returns false if there is one, and true
   // if the owner will be woken.
   bool WaitForMessage();
