@@ -81,6 +81,12 @@ static bool conn_shaken(const conn *c) {
           (c->bytes_written >= SP_HEADER_SIZE));
 }
 
+// The peer has hung up. In the handshake that is a reset, after which the
+// listener goes on at once, without a pause.
+static int conn_hangup(const conn *c) {
+  return (conn_shaken(c) ? NNG_ECONNSHUT : NNG_ECONNRESET);
+}
+
 static void conn_fail_list(nni_list *list, int rv) {
   nni_aio *aio;
 
@@ -149,9 +155,7 @@ static void conn_read(conn *c) {
       c->bytes_read += (uint64_t)n;
       conn_complete(aio, (size_t)n);
     } else if (n == 0) {
-      // In the handshake the listener must go on at once,
-      // as it does for a reset, without a pause.
-      conn_end(c, conn_shaken(c) ? NNG_ECONNSHUT : NNG_ECONNRESET);
+      conn_end(c, conn_hangup(c));
     } else if ((errno == EAGAIN) || (errno == EWOULDBLOCK)) {
       // Nothing more can come to a connection that broke.
       if (c->write_error != 0) {
@@ -211,7 +215,7 @@ static void conn_write(conn *c) {
     } else if ((errno == EAGAIN) || (errno == EWOULDBLOCK)) {
       return;
     } else if (errno != EINTR) {
-      conn_write_failed(c, conn_errno(errno));
+      conn_write_failed(c, errno == EPIPE ? conn_hangup(c) : conn_errno(errno));
       return;
     }
   }
@@ -641,10 +645,13 @@ static bool tcp_is_self(int fd) {
 void nni_posix_tcp_start(nni_tcp_conn *tcp, int nodelay, int keepalive) {
   conn *c = (conn *)tcp;
   int fd = nni_posix_pfd_fd(c->pfd);
+  struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
   if ((c->base.tcp.dialer != NULL) && tcp_is_self(fd)) {
     c->read_error = NNG_ECONNREFUSED;
     c->write_error = NNG_ECONNREFUSED;
+    // With a reset: TIME_WAIT would keep the listener from its port.
+    (void)connect(fd, &nobody, sizeof(nobody));
   }
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof(nodelay));
   (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, sizeof(keepalive));
