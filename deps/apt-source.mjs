@@ -2,7 +2,14 @@
 // already trusts. Source entries are switched on in a private copy only; the machine keeps its own.
 
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rm,
+  writeFile
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -25,12 +32,16 @@ export async function aptSource({ source, file }) {
       'Acquire::https::Timeout=15',
       'Acquire::Retries=0',
       // _apt may not enter our private folder.
-      'APT::Sandbox::User=root',
+      'APT::Sandbox::User=root'
     ].flatMap((option) => ['-o', option])
     const limits = { cwd: dir, timeout: 180_000, maxBuffer: 16 * 2 ** 20 }
     // One unreachable third-party source fails the update but not what we are after.
     await run('apt-get', [...options, '-q', 'update'], limits).catch(() => {})
-    await run('apt-get', [...options, '-q', 'source', '--download-only', source], limits)
+    await run(
+      'apt-get',
+      [...options, '-q', 'source', '--download-only', source],
+      limits
+    )
     return await readFile(join(dir, file))
   } catch (error) {
     throw new Error(reason(error), { cause: error })
@@ -45,10 +56,13 @@ async function copySources(to) {
     'list',
     'Dir::Etc::sourcelist/f',
     'parts',
-    'Dir::Etc::sourceparts/d',
+    'Dir::Etc::sourceparts/d'
   ])
   const { list, parts } = Object.fromEntries(
-    [...stdout.matchAll(/^(\w+)='(.*)'$/gm)].map(([, name, value]) => [name, value]),
+    [...stdout.matchAll(/^(\w+)='(.*)'$/gm)].map(([, name, value]) => [
+      name,
+      value
+    ])
   )
   const inParts = await readdir(parts).catch(() => [])
   const files = [list, ...inParts.map((name) => join(parts, name))]
@@ -72,13 +86,17 @@ export function deb822Sources(text) {
 }
 
 export function oneLineSources(text) {
-  const entries = [...text.matchAll(/^[ \t]*deb(?:-src)?([ \t].*)$/gm)].map(([, rest]) => rest)
+  const entries = [...text.matchAll(/^[ \t]*deb(?:-src)?([ \t].*)$/gm)].map(
+    ([, rest]) => rest
+  )
   return [...new Set(entries)].map((rest) => `deb-src${rest}\n`).join('')
 }
 
 function reason(error) {
   if (error.syscall?.startsWith('spawn')) return 'apt is not on this machine'
   if (error.killed) return 'apt took too long'
-  const complaints = error.stderr?.split('\n').filter((line) => line.startsWith('E:'))
+  const complaints = error.stderr
+    ?.split('\n')
+    .filter((line) => line.startsWith('E:'))
   return complaints?.length ? complaints.join(' ') : error.message
 }

@@ -3,7 +3,15 @@
 // as it is in the published package.
 
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  writeFile
+} from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findTarball, sha256 } from './tarball.mjs'
@@ -34,14 +42,21 @@ async function main() {
   } finally {
     await rm(work, { recursive: true, force: true })
   }
-  console.log(`NNG ${nng.version} is ready in deps/nng: from ${from}, ${patches.length} patches`)
+  console.log(
+    `NNG ${nng.version} is ready in deps/nng: from ${from}, ${patches.length} patches`
+  )
 }
 
 async function readPatches() {
   const dir = join(deps, 'patches')
-  const names = (await readdir(dir)).filter((name) => name.endsWith('.patch')).sort()
+  const names = (await readdir(dir))
+    .filter((name) => name.endsWith('.patch'))
+    .sort()
   return Promise.all(
-    names.map(async (name) => ({ name, text: await readFile(join(dir, name), 'utf8') })),
+    names.map(async (name) => ({
+      name,
+      text: await readFile(join(dir, name), 'utf8')
+    }))
   )
 }
 
@@ -51,15 +66,19 @@ function stampOf(nng, patches) {
       nng: nng.version,
       tarball: nng.sha256,
       files: sha256(JSON.stringify([nng.keep, nng.omit])),
-      patches: Object.fromEntries(patches.map(({ name, text }) => [name, sha256(text)])),
+      patches: Object.fromEntries(
+        patches.map(({ name, text }) => [name, sha256(text)])
+      )
     },
     null,
-    2,
+    2
   )}\n`
 }
 
 async function isReady(stamp) {
-  const found = await readFile(join(target, stampName), 'utf8').catch(() => undefined)
+  const found = await readFile(join(target, stampName), 'utf8').catch(
+    () => undefined
+  )
   return found === stamp
 }
 
@@ -70,16 +89,20 @@ function unpack(bytes, nng, to) {
     [
       ...nng.omit.map((pattern) => `--exclude=${pattern}`),
       ...['-xzf', '-', '-C', to, '--strip-components=1'],
-      ...nng.keep.map((path) => `${top}/${path}`),
+      ...nng.keep.map((path) => `${top}/${path}`)
     ],
-    { stdio: ['pipe', 'ignore', 'pipe'] },
+    { stdio: ['pipe', 'ignore', 'pipe'] }
   )
   return new Promise((resolve, reject) => {
     let complaint = ''
     tar.stderr.on('data', (chunk) => (complaint += chunk))
-    tar.on('error', (error) => reject(new Error(`cannot run tar: ${error.message}`)))
+    tar.on('error', (error) =>
+      reject(new Error(`cannot run tar: ${error.message}`))
+    )
     tar.on('close', (code) =>
-      code === 0 ? resolve() : reject(new Error(`tar failed: ${complaint.trim()}`)),
+      code === 0
+        ? resolve()
+        : reject(new Error(`tar failed: ${complaint.trim()}`))
     )
     // tar may stop reading once it has every member; its exit code is what counts.
     tar.stdin.on('error', () => {})
@@ -90,14 +113,21 @@ function unpack(bytes, nng, to) {
 async function applyPatch({ name, text }, tree) {
   try {
     for (const { from, to, hunks } of parseDiff(text)) {
-      if (to === undefined || (from ?? to) !== to) throw new Error('renames and deletes a file')
+      if (to === undefined || (from ?? to) !== to)
+        throw new Error('renames and deletes a file')
       const path = join(tree, to)
       const before = from === undefined ? '' : await readFile(path, 'utf8')
       await mkdir(dirname(path), { recursive: true })
-      await writeFile(path, applyHunks(before, hunks, to), from === undefined ? { flag: 'wx' } : {})
+      await writeFile(
+        path,
+        applyHunks(before, hunks, to),
+        from === undefined ? { flag: 'wx' } : {}
+      )
     }
   } catch (error) {
-    throw new Error(`deps/patches/${name} does not apply: ${error.message}`, { cause: error })
+    throw new Error(`deps/patches/${name} does not apply: ${error.message}`, {
+      cause: error
+    })
   }
 }
 

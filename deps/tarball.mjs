@@ -5,7 +5,8 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { aptSource } from './apt-source.mjs'
 
-export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex')
+export const sha256 = (bytes) =>
+  createHash('sha256').update(bytes).digest('hex')
 
 /** Resolves with the verified bytes and a word on where they came from. */
 export async function findTarball(nng, cacheDir) {
@@ -17,7 +18,7 @@ export async function findTarball(nng, cacheDir) {
     : [
         [cached, () => readFile(cached)],
         [nng.url, () => download(nng.url, nng.size)],
-        [`apt-get source ${nng.debian.source}`, () => aptSource(nng.debian)],
+        [`apt-get source ${nng.debian.source}`, () => aptSource(nng.debian)]
       ]
   const failures = []
   for (const [from, get] of places) {
@@ -37,8 +38,8 @@ export async function findTarball(nng, cacheDir) {
       `cannot get the source of NNG ${nng.version}:`,
       ...failures,
       `Download ${nng.url} (SHA-256 ${nng.sha256}) on any machine and name the file:`,
-      '  NNG_PAIR_NNG_TARBALL=/path/to/file.tar.gz node deps/fetch.mjs',
-    ].join('\n'),
+      '  NNG_PAIR_NNG_TARBALL=/path/to/file.tar.gz node deps/fetch.mjs'
+    ].join('\n')
   )
 }
 
@@ -46,17 +47,24 @@ function verify(bytes, nng) {
   if (bytes.length < nng.size)
     throw new Error(`truncated: ${bytes.length} bytes instead of ${nng.size}`)
   const found = sha256(bytes)
-  if (found !== nng.sha256) throw new Error(`not the expected file, its SHA-256 is ${found}`)
+  if (found !== nng.sha256)
+    throw new Error(`not the expected file, its SHA-256 is ${found}`)
 }
 
 async function download(url, size) {
   const control = new AbortController()
-  const overall = setTimeout(() => control.abort(new Error('took too long')), 60_000)
+  const overall = setTimeout(
+    () => control.abort(new Error('took too long')),
+    60_000
+  )
   // A machine without a route must not make its user wait: five seconds of silence are the end.
   let silence
   const heard = () => {
     clearTimeout(silence)
-    silence = setTimeout(() => control.abort(new Error('no answer within 5 s')), 5_000)
+    silence = setTimeout(
+      () => control.abort(new Error('no answer within 5 s')),
+      5_000
+    )
   }
   try {
     heard()
@@ -68,7 +76,8 @@ async function download(url, size) {
       heard()
       chunks.push(chunk)
       length += chunk.length
-      if (length > size) throw new Error(`larger than the expected ${size} bytes`)
+      if (length > size)
+        throw new Error(`larger than the expected ${size} bytes`)
     }
     return Buffer.concat(chunks)
   } catch (error) {

@@ -13,7 +13,11 @@ export function parseDiff(text) {
       at++
       continue
     }
-    const file = { from: fileName(lines[at]), to: fileName(lines[at + 1]), hunks: [] }
+    const file = {
+      from: fileName(lines[at]),
+      to: fileName(lines[at + 1]),
+      hunks: []
+    }
     at += 2
     for (let head; (head = HUNK.exec(lines[at] ?? ''));) {
       const hunk = { line: Number(head[1]), old: [], new: [] }
@@ -22,14 +26,18 @@ export function parseDiff(text) {
       at++
       while (hunk.old.length < oldCount || hunk.new.length < newCount) {
         const line = lines[at++]
-        if (line === undefined) throw new Error(`${file.to}: the diff ends inside a hunk`)
+        if (line === undefined)
+          throw new Error(`${file.to}: the diff ends inside a hunk`)
         const kind = line[0] ?? ' '
-        if (!' +-'.includes(kind)) throw new Error(`${file.to}: not a diff line: ${line}`)
+        if (!' +-'.includes(kind))
+          throw new Error(`${file.to}: not a diff line: ${line}`)
         if (kind !== '+') hunk.old.push(line.slice(1))
         if (kind !== '-') hunk.new.push(line.slice(1))
       }
       if (hunk.old.length !== oldCount || hunk.new.length !== newCount)
-        throw new Error(`${file.to}: the hunk at line ${hunk.line} has the wrong length`)
+        throw new Error(
+          `${file.to}: the hunk at line ${hunk.line} has the wrong length`
+        )
       file.hunks.push(hunk)
     }
     if (file.hunks.length === 0) throw new Error(`${file.to}: no hunks`)
@@ -45,12 +53,15 @@ export function applyHunks(text, hunks, name) {
   let shift = 0
   for (const hunk of hunks) {
     const stated = Math.max(hunk.line - 1, 0) + shift
-    const fits = (start) => start >= done && hunk.old.every((line, i) => lines[start + i] === line)
+    const fits = (start) =>
+      start >= done && hunk.old.every((line, i) => lines[start + i] === line)
     let start = stated
     if (!fits(stated)) {
       const places = [...lines.keys()].filter(fits)
       if (hunk.old.length === 0 || places.length !== 1)
-        throw new Error(`${name}: the hunk at line ${hunk.line} fits in ${places.length} places`)
+        throw new Error(
+          `${name}: the hunk at line ${hunk.line} fits in ${places.length} places`
+        )
       start = places[0]
     }
     lines.splice(start, hunk.old.length, ...hunk.new)
@@ -64,6 +75,7 @@ function fileName(header) {
   const name = header.slice(4).split('\t')[0].trimEnd()
   if (name === '/dev/null') return undefined
   const path = name.replace(/^[ab]\//, '')
-  if (path.startsWith('/') || path.split('/').includes('..')) throw new Error(`unsafe path ${name}`)
+  if (path.startsWith('/') || path.split('/').includes('..'))
+    throw new Error(`unsafe path ${name}`)
   return path
 }

@@ -62,7 +62,7 @@ const explanations: Readonly<Record<string, Readonly<Record<number, string>>>> =
     dial: {
       [NNG.ECONNREFUSED]: 'nobody listens at the address',
       [NNG.ECONNRESET]: 'the peer hung up in the handshake',
-      [NNG.EPROTO]: 'the peer does not speak the SP protocol',
+      [NNG.EPROTO]: 'the peer does not speak PAIR v0',
       [NNG.EADDRINVAL]: 'the host is not known',
       [NNG.EAGAIN]: 'the host cannot be resolved now',
       [NNG.ETIMEDOUT]: 'no answer in time'

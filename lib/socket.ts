@@ -583,13 +583,18 @@ export class PairSocket
         this.#announce('disconnect', peer)
         break
       }
-      case NativeEventType.reject:
+      case NativeEventType.reject: {
+        const { dialed, endpoint } = event.peer!
+        const protocol = event.error === NNG.EPROTO
+        // To NNG such a dial has succeeded, and will do so again for ever.
+        if (protocol && dialed) this.#onDialed(endpoint, NNG.EPROTO)
         this.#announce(
           'reject',
           toPeer(event.peer!),
-          event.error === NNG.EPROTO ? 'protocol' : 'busy'
+          protocol ? 'protocol' : 'busy'
         )
         break
+      }
       case NativeEventType.dialed:
         this.#onDialed(event.id, event.error)
         break
@@ -598,7 +603,7 @@ export class PairSocket
 
   #onDialed(id: number, error: number): void {
     const pending = this.#dials.get(id)
-    this.#dials.delete(id)
+    if (!this.#dials.delete(id)) return
     if (error === 0) pending?.resolve()
     else {
       pending?.fail(error)

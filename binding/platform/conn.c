@@ -131,6 +131,12 @@ static void conn_drop_wbuf(conn *c) {
   nni_list_node_remove(&c->unflushed);
 }
 
+// The peer has hung up. In the handshake that is a reset, after which the
+// listener goes on at once, without a pause.
+static int conn_hangup(const conn *c) {
+  return (conn_shaken(c) ? NNG_ECONNSHUT : NNG_ECONNRESET);
+}
+
 static void conn_fail_list(nni_list *list, int rv) {
   nni_aio *aio;
 
@@ -244,9 +250,7 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
     conn_drop_rbuf(c);
   }
   if (n == 0) {
-    // In the handshake the listener must go on at once, as it does for a
-    // reset, without a pause.
-    conn_end(c, conn_shaken(c) ? NNG_ECONNSHUT : NNG_ECONNRESET);
+    conn_end(c, conn_hangup(c));
   } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
     c->readable = false;
     c->sure = true;
@@ -363,7 +367,7 @@ static void conn_write(conn *c) {
       n = sendmsg(nni_posix_pfd_fd(c->pfd), &hdr, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-      conn_write_failed(c, conn_errno(errno));
+      conn_write_failed(c, errno == EPIPE ? conn_hangup(c) : conn_errno(errno));
       return;
     }
     if (n < 0) {
@@ -981,10 +985,13 @@ static bool tcp_is_self(int fd) {
 void nni_posix_tcp_start(nni_tcp_conn *tcp, int nodelay, int keepalive) {
   conn *c = (conn *)tcp;
   int fd = nni_posix_pfd_fd(c->pfd);
+  struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
   if ((c->base.tcp.dialer != NULL) && tcp_is_self(fd)) {
     c->read_error = NNG_ECONNREFUSED;
     c->write_error = NNG_ECONNREFUSED;
+    // With a reset: TIME_WAIT would keep the listener from its port.
+    (void)connect(fd, &nobody, sizeof(nobody));
   }
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof(nodelay));
   (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, sizeof(keepalive));
