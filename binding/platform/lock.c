@@ -158,7 +158,13 @@ void nni_rwlock_unlock(nni_rwlock *rwl) {
 
 static pthread_mutex_t cv_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-static uintptr_t *cv_waiters(nni_plat_cv *cv) { return (uintptr_t *)&cv->mtx; }
+static uintptr_t cv_waiters(const nni_plat_cv *cv) {
+  return (uintptr_t)cv->mtx;
+}
+
+static void cv_set_waiters(nni_plat_cv *cv, uintptr_t n) {
+  cv->mtx = (nni_plat_mtx *)n;
+}
 
 void nni_plat_cv_init(nni_plat_cv *cv, nni_plat_mtx *mtx) {
   pthread_condattr_t attr;
@@ -172,13 +178,13 @@ void nni_plat_cv_init(nni_plat_cv *cv, nni_plat_mtx *mtx) {
     nni_msleep(10);
   }
   pthread_condattr_destroy(&attr);
-  *cv_waiters(cv) = 0;
+  cv_set_waiters(cv, 0);
 }
 
 void nni_plat_cv_fini(nni_plat_cv *cv) { pthread_cond_destroy(&cv->cv); }
 
 void nni_plat_cv_wake(nni_plat_cv *cv) {
-  if (*cv_waiters(cv) == 0) {
+  if (cv_waiters(cv) == 0) {
     return;
   }
   pthread_mutex_lock(&cv_mutex);
@@ -192,7 +198,7 @@ static int cv_wait(nni_plat_cv *cv, const struct timespec *until) {
   lock_state held;
   int rv;
 
-  (*cv_waiters(cv))++;
+  cv_set_waiters(cv, cv_waiters(cv) + 1);
   pthread_mutex_lock(&cv_mutex);
   held = lock_suspend();
   if (until == NULL) {
@@ -207,7 +213,7 @@ static int cv_wait(nni_plat_cv *cv, const struct timespec *until) {
   }
   pthread_mutex_unlock(&cv_mutex);
   lock_resume(held);
-  (*cv_waiters(cv))--;
+  cv_set_waiters(cv, cv_waiters(cv) - 1);
   return rv == ETIMEDOUT ? NNG_ETIMEDOUT : 0;
 }
 
