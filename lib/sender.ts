@@ -199,7 +199,7 @@ export class Sender {
   }
 
   #flush(): void {
-    const end = this.#first + this.#native.flushQueue()
+    const end = this.#native.flushQueue()
     for (; this.#first < end; this.#first++) {
       this.#waiting.get(this.#first)?.resolve()
       this.#waiting.delete(this.#first)

@@ -97,9 +97,9 @@ class Socket : public std::enable_shared_from_this<Socket> {
   static constexpr int kFull = 1;
   static constexpr int kQueued = 2;
   int Send(Message* message, bool queue);
-  // Accepts queued messages while there is room; returns how many have left
-  // the queue, cancelled ones included. Asks to be woken if any are left.
-  size_t FlushQueue();
+  // Accepts queued messages while there is room; returns how many have ever
+  // left the queue, cancelled ones included. Asks to be woken if any are left.
+  uint64_t FlushQueue();
   // The queued message with this number (they are counted from 0 since the
   // socket was opened) will not be sent.
   void CancelQueued(uint64_t number);
@@ -114,7 +114,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
 
   // Receiving. Take moves up to `max` messages out of the inbox; `served` of
   // them are for somebody who waits, the rest counts as read ahead until the
-  // next Take.
+  // next Take. Without a receive buffer it looks at the connection instead.
   void Take(size_t max, size_t served, std::vector<Message>* out);
   // Somebody waits for a message. Returns false if there is one, and true
   // if the owner will be woken.
@@ -164,6 +164,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
 
   int TrySend(Message* message);
   void PostReceiveIfWanted();
+  Message TryReceive();
   void PushEvent(Event event);  // under mutex_
 
   const Options options_;
@@ -173,6 +174,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   // Kept for the life of the socket: allocating one draws a random number.
   nng_aio* send_aio_ = nullptr;  // no callback, zero timeout: never waits
   nng_aio* recv_aio_ = nullptr;
+  nng_aio* try_recv_aio_ = nullptr;  // as send_aio_
 
   // The owner's thread alone.
   std::deque<Message> queue_;  // a cancelled message leaves an empty place
