@@ -129,7 +129,11 @@ export interface CallSite {
   stack?: string
 }
 
-export function callSite(entry: (...args: never[]) => unknown): CallSite {
+export function callSite(
+  entry:
+    | ((...args: never[]) => unknown)
+    | (abstract new (...args: never[]) => unknown)
+): CallSite {
   const site: CallSite = {}
   Error.captureStackTrace(site, entry)
   return site
@@ -142,6 +146,20 @@ export function at<E extends Error>(error: E, site: CallSite): E {
     `${error.name}: ${error.message}` +
     (frames < 0 ? '' : site.stack!.slice(frames))
   return error
+}
+
+/** Runs a check of arguments; its error gets the stack of the call. */
+export function checked<T>(site: CallSite, check: () => T): T {
+  try {
+    return check()
+  } catch (error) {
+    throw at(error as Error, site)
+  }
+}
+
+/** An argument, whatever it is, for the message of an error. */
+export function show(value: unknown): string {
+  return util.inspect(value, { depth: -1, breakLength: Infinity })
 }
 
 /** A `TypeError` or `RangeError` with one of Node's own codes. */

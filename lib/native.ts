@@ -81,7 +81,7 @@ export interface NativeSocket {
    * first message that was not accepted. Nothing may be in line.
    */
   sendMany(list: readonly (string | Uint8Array)[], from: number): number
-  /** Sends what is in line while there is room; returns how many left it. */
+  /** Sends what is in line while there is room; returns how many ever left it. */
   flushQueue(): number
   /** The `number`th message ever queued, from 0, is not to be sent. */
   cancelQueued(number: number): void

@@ -1,4 +1,4 @@
-import { argumentError } from './errors'
+import { argumentError, show } from './errors'
 
 /** Options of a {@link PairSocket}; each has a default. */
 export interface PairSocketOptions {
@@ -53,15 +53,11 @@ export const defaults: Readonly<Required<PairSocketOptions>> = {
   ipcMode: 0o600
 }
 
-function describe(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : String(value)
-}
-
 function checkNumber(name: string, value: unknown): asserts value is number {
   if (typeof value !== 'number') {
     throw argumentError(
       'ERR_INVALID_ARG_TYPE',
-      `${name} must be a number, not ${describe(value)}`
+      `${name} must be a number, not ${show(value)}`
     )
   }
 }
@@ -100,7 +96,7 @@ function checkBoolean(name: string, value: unknown): void {
   if (typeof value !== 'boolean') {
     throw argumentError(
       'ERR_INVALID_ARG_TYPE',
-      `${name} must be a boolean, not ${describe(value)}`
+      `${name} must be a boolean, not ${show(value)}`
     )
   }
 }
@@ -109,7 +105,7 @@ export function checkObject(name: string, value: unknown): void {
   if (typeof value !== 'object' || value === null) {
     throw argumentError(
       'ERR_INVALID_ARG_TYPE',
-      `${name} must be an object, not ${describe(value)}`
+      `${name} must be an object, not ${show(value)}`
     )
   }
 }
@@ -118,7 +114,7 @@ export function checkSignal(value: unknown): void {
   if (!(value instanceof AbortSignal)) {
     throw argumentError(
       'ERR_INVALID_ARG_TYPE',
-      `signal must be an AbortSignal, not ${describe(value)}`
+      `signal must be an AbortSignal, not ${show(value)}`
     )
   }
 }

@@ -1,4 +1,13 @@
-import { NNG, NngError, argumentError, at, callSite } from './errors'
+import { isAnyArrayBuffer } from 'node:util/types'
+import {
+  NNG,
+  NngError,
+  argumentError,
+  at,
+  callSite,
+  checked,
+  type CallSite
+} from './errors'
 import {
   SEND_ACCEPTED,
   SEND_FULL,
@@ -15,12 +24,25 @@ import { Yielding } from './yielding'
  */
 export type MessageData = string | ArrayBufferView | ArrayBufferLike
 
+function checkIterable(messages: unknown): void {
+  const iterator: unknown = (
+    messages as Iterable<unknown> | null | undefined
+  )?.[Symbol.iterator]
+  if (typeof iterator !== 'function') {
+    throw argumentError(
+      'ERR_INVALID_ARG_TYPE',
+      'messages must be an iterable of messages, not ' +
+        (messages === null ? 'null' : typeof messages)
+    )
+  }
+}
+
 function toBytes(data: MessageData): string | Uint8Array {
   if (typeof data === 'string' || data instanceof Uint8Array) return data
   if (ArrayBuffer.isView(data)) {
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   }
-  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) {
+  if (isAnyArrayBuffer(data)) {
     return new Uint8Array(data)
   }
   throw argumentError(
@@ -94,7 +116,9 @@ export class Sender {
     entry: Entry
   ): Promise<void> {
     const site = callSite(entry)
-    const list = Array.from(messages, toBytes)
+    checked(site, () => checkIterable(messages))
+    const given = Array.from(messages)
+    const list = checked(site, () => given.map(toBytes))
     const { signal, timeout = this.#timeout } = options
     const deadline = performance.now() + timeout
     signal?.throwIfAborted()
@@ -106,14 +130,19 @@ export class Sender {
       if (this.#waiting.size === 0) i = this.#native.sendMany(list, i)
       if (i >= list.length) return this.#yielding.resolve(undefined)
       // The next one waits its turn, and those behind it follow in bulk.
-      await this.send(
-        list[i]!,
-        {
-          signal,
-          timeout: timeout === 0 ? 0 : Math.max(1, deadline - performance.now())
-        },
-        entry
-      )
+      const left = Math.max(1, deadline - performance.now())
+      try {
+        await this.send(
+          list[i]!,
+          { signal, timeout: timeout === 0 ? 0 : left },
+          entry
+        )
+      } catch (error) {
+        // The caller is not on the stack any more.
+        throw error instanceof NngError && error !== signal?.reason
+          ? at(error, site)
+          : error
+      }
     }
   }
 
@@ -121,27 +150,17 @@ export class Sender {
   drain(options: WaitOptions, entry: Entry): Promise<void> {
     const { signal, timeout } = options
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
-    const count = this.#native.accepted()
-    if (this.#native.finished() >= count) return Promise.resolve()
-    if (timeout === 0) {
-      return Promise.reject(
-        at(new NngError(NNG.ETIMEDOUT, 'drain'), callSite(entry))
-      )
-    }
-    const drain: Drain = {
-      count,
-      pending: new Pending('drain', callSite(entry), options, () =>
-        this.#drains.delete(drain)
-      )
-    }
-    this.#drains.add(drain)
-    this.#serveDrains()
-    return drain.pending.promise
+    const fail = (errno: number) =>
+      Promise.reject(at(new NngError(errno, 'drain'), callSite(entry)))
+    if (this.#closed) return fail(NNG.ECLOSED)
+    const done = this.#native.finished() >= this.#native.accepted()
+    if (!done && timeout === 0) return fail(NNG.ETIMEDOUT)
+    return this.#drain(options, callSite(entry))
   }
 
-  /** Accepted and not handed to the kernel, nor lost with a connection. */
-  get unsent(): number {
-    return this.#native.accepted() - this.#native.finished()
+  /** As `drain`, once nothing more is accepted. */
+  finish(): Promise<void> {
+    return this.#drain({}, {})
   }
 
   /** Calls that wait for room. */
@@ -199,11 +218,25 @@ export class Sender {
   }
 
   #flush(): void {
-    const end = this.#first + this.#native.flushQueue()
+    const end = this.#native.flushQueue()
     for (; this.#first < end; this.#first++) {
       this.#waiting.get(this.#first)?.resolve()
       this.#waiting.delete(this.#first)
     }
+  }
+
+  #drain(options: WaitOptions, site: CallSite): Promise<void> {
+    const count = this.#native.accepted()
+    if (this.#native.finished() >= count) return Promise.resolve()
+    const drain: Drain = {
+      count,
+      pending: new Pending('drain', site, options, () =>
+        this.#drains.delete(drain)
+      )
+    }
+    this.#drains.add(drain)
+    this.#serveDrains()
+    return drain.pending.promise
   }
 
   #serveDrains(): void {

@@ -8,7 +8,15 @@ import {
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PairDuplex } from './duplex'
 import { Dialer, Listener } from './endpoint'
-import { NNG, NngError, argumentError, at, callSite } from './errors'
+import {
+  NNG,
+  NngError,
+  argumentError,
+  at,
+  callSite,
+  checked,
+  show
+} from './errors'
 import {
   NativeEventType,
   native,
@@ -31,15 +39,19 @@ import { dialUrl, listenUrl, parseUrl } from './url'
 
 /** The events of a {@link PairSocket} and what their listeners are given. */
 export interface PairSocketEvents {
-  /** A peer has completed the handshake and is the socket's. */
+  /**
+   * A peer has completed the handshake and is the socket's. It comes before
+   * the peer's first message.
+   */
   connect: [peer: Peer]
   /**
-   * The connection is gone. Messages that it brought can still be received.
+   * The connection is gone. Messages that it brought can still be received;
+   * a `recv()` that waited for one of them has it by now.
    */
   disconnect: [peer: Peer]
   /** A peer was turned away: there is one already, or it is not a PAIR. */
   reject: [peer: Peer, reason: 'busy' | 'protocol']
-  /** The socket is closed. */
+  /** The socket is closed: the last event, before `close()` resolves. */
   close: []
 }
 
@@ -63,7 +75,7 @@ export interface CloseOptions {
 
 /** What {@link PairSocket.close} could not do. */
 export interface CloseResult {
-  /** Messages that were accepted and not handed to the kernel. */
+  /** Messages that were accepted and not handed whole to the kernel. */
   unsent: number
 }
 
@@ -130,8 +142,11 @@ export class PairSocket
   readonly #dials = new Map<number, Pending<void>>()
   #listening = 0
   #referenced = true
-  #peer: { pipe: number; endpoint: string; peer: Peer } | undefined
-  #peerGone: (() => void)[] = []
+  // The connection, and what was told of it: events come a little later.
+  #pipe: { id: number; endpoint: string; peer: Peer } | undefined
+  #peer: Peer | undefined
+  readonly #news: (() => void)[] = []
+  readonly #peerGone: (() => void)[] = []
   #closing: Promise<CloseResult> | undefined
   #hurry: (timeout: number) => void = () => {}
   #closed = false
@@ -142,7 +157,8 @@ export class PairSocket
    */
   constructor(options: PairSocketOptions = {}) {
     super()
-    const resolved = resolveOptions(options)
+    const site = callSite(PairSocket)
+    const resolved = checked(site, () => resolveOptions(options))
     this.#native = new native.Socket(resolved)
     this.#receiver = new Receiver(this.#native, resolved.recvTimeout)
     this.#sender = new Sender(
@@ -238,7 +254,7 @@ export class PairSocket
       if (options !== NONE) checkWaitOptions(options)
       return this.#sender.send(data, options, this.send)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(at(error as Error, callSite(this.send)))
     }
   }
 
@@ -257,7 +273,7 @@ export class PairSocket
       if (options !== NONE) checkWaitOptions(options)
       return this.#sender.sendMany(messages, options, this.sendMany)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(at(error as Error, callSite(this.sendMany)))
     }
   }
 
@@ -267,7 +283,11 @@ export class PairSocket
    * @throws NngError `EMSGSIZE`, `ECLOSED`
    */
   trySend(data: MessageData): boolean {
-    return this.#sender.trySend(data, this.trySend)
+    try {
+      return this.#sender.trySend(data, this.trySend)
+    } catch (error) {
+      throw at(error as Error, callSite(this.trySend))
+    }
   }
 
   /**
@@ -283,7 +303,7 @@ export class PairSocket
       if (options !== NONE) checkWaitOptions(options)
       return this.#receiver.recv(options, this.recv)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(at(error as Error, callSite(this.recv)))
     }
   }
 
@@ -296,13 +316,13 @@ export class PairSocket
       if (!Number.isInteger(max) || max < 1) {
         throw argumentError(
           typeof max === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE',
-          `max must be a positive integer, not ${String(max)}`
+          `max must be a positive integer, not ${show(max)}`
         )
       }
       if (options !== NONE) checkWaitOptions(options)
       return this.#receiver.recvMany(max, options, this.recvMany)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(at(error as Error, callSite(this.recvMany)))
     }
   }
 
@@ -339,16 +359,16 @@ export class PairSocket
       if (options !== NONE) checkWaitOptions(options)
       return this.#sender.drain(options, this.drain)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(at(error as Error, callSite(this.drain)))
     }
   }
 
   /**
    * Closes the socket. At once, pending and later calls fail with `ECLOSED`,
    * iterators end, messages that nobody received are dropped, and no other
-   * peer is let in. While there is a peer, it waits until the peer has every
-   * message that was accepted, as long as `timeout` allows; then it closes
-   * the connection and all endpoints.
+   * peer is let in; only a pending `drain()` goes on. While there is a peer, it
+   * waits until the peer has every message that was accepted, as long as
+   * `timeout` allows; then it closes the connection and all endpoints.
    *
    * By default a peer that never reads can hold it up for ever, if more was
    * sent than the kernel takes, or if it goes on sending. Without a peer it
@@ -364,7 +384,7 @@ export class PairSocket
       this.#hurry(timeout)
       return this.#closing
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(at(error as Error, callSite(this.close)))
     }
   }
 
@@ -373,9 +393,9 @@ export class PairSocket
     await this.close()
   }
 
-  /** The peer at the moment. */
+  /** The peer: from the event `connect` until `disconnect`. */
   get peer(): Peer | undefined {
-    return this.#peer?.peer
+    return this.#peer
   }
 
   /** True from the call of `close()` on. */
@@ -456,7 +476,7 @@ export class PairSocket
     if (typeof retry !== 'boolean') {
       throw argumentError(
         'ERR_INVALID_ARG_TYPE',
-        `retry must be a boolean, not ${String(retry)}`
+        `retry must be a boolean, not ${show(retry)}`
       )
     }
     const address = parseUrl(url, 'dial')
@@ -524,15 +544,17 @@ export class PairSocket
       return
     }
     await this.#native.closeEndpoint(id, dialer)
-    // Its connection is being closed in the background.
-    if (this.#peer?.endpoint === key) await this.#peerIsGone()
+    // Its connection is being closed in the background, also one that we have
+    // not heard of yet.
+    this.#takeEvents()
+    if (this.#pipe?.endpoint === key) await this.#peerIsGone()
     this.#endpoints.delete(key)
     this.#updateKeepAlive()
   }
 
   #peerIsGone(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#peer === undefined) resolve()
+      if (this.#pipe === undefined) resolve()
       else this.#peerGone.push(resolve)
     })
   }
@@ -567,36 +589,42 @@ export class PairSocket
       case NativeEventType.connect: {
         const { dialed, endpoint } = event.peer!
         const peer = toPeer(event.peer!)
-        this.#peer = {
-          pipe: event.id,
+        this.#pipe = {
+          id: event.id,
           endpoint: endpointKey(endpoint, dialed),
           peer
         }
-        this.#announce('connect', peer)
+        this.#tell(() => {
+          this.#peer = peer
+          this.emit('connect', peer)
+        })
         break
       }
       case NativeEventType.disconnect: {
-        if (this.#peer?.pipe !== event.id) break
-        const { peer } = this.#peer
-        this.#peer = undefined
-        for (const resolve of this.#peerGone.splice(0)) resolve()
-        this.#announce('disconnect', peer)
+        if (this.#pipe?.id !== event.id) break
+        const { peer } = this.#pipe
+        this.#pipe = undefined
+        this.#tellAfterMessages(() => {
+          this.#peer = undefined
+          for (const resolve of this.#peerGone.splice(0)) resolve()
+          this.emit('disconnect', peer)
+        })
         break
       }
       case NativeEventType.reject: {
         const { dialed, endpoint } = event.peer!
+        const peer = toPeer(event.peer!)
         const protocol = event.error === NNG.EPROTO
         // To NNG such a dial has succeeded, and will do so again for ever.
-        if (protocol && dialed) this.#onDialed(endpoint, NNG.EPROTO)
-        this.#announce(
-          'reject',
-          toPeer(event.peer!),
-          protocol ? 'protocol' : 'busy'
-        )
+        if (protocol && dialed) {
+          this.#tell(() => this.#onDialed(endpoint, NNG.EPROTO))
+        }
+        const reason = protocol ? 'protocol' : 'busy'
+        this.#tell(() => this.emit('reject', peer, reason))
         break
       }
       case NativeEventType.dialed:
-        this.#onDialed(event.id, event.error)
+        this.#tell(() => this.#onDialed(event.id, event.error))
         break
     }
   }
@@ -612,20 +640,29 @@ export class PairSocket
     this.#updateKeepAlive()
   }
 
-  // A listener that throws must not keep others, or the messages, from being
-  // served: it runs by itself.
-  #announce<E extends keyof PairSocketEvents>(
-    event: E,
-    ...args: PairSocketEvents[E]
-  ): void {
-    process.nextTick(() => (this as EventEmitter).emit(event, ...args))
+  // Telling. Each piece of news has a tick of its own, since a listener that
+  // throws must not keep others, or the messages, from being served. Ticks
+  // run before the promises that are settled meanwhile go on.
+
+  #tell(news: () => void): void {
+    if (this.#news.length > 0) return this.#tellAfterMessages(news)
+    this.#news.push(news)
+    process.nextTick(this.#tellNext)
   }
+
+  #tellAfterMessages(news: () => void): void {
+    this.#news.push(news)
+    queueMicrotask(() => process.nextTick(this.#tellNext))
+  }
+
+  readonly #tellNext = (): void => this.#news.shift()!()
 
   // Closing.
 
   async #close(): Promise<CloseResult> {
     // A peer that has just come is owed what was sent since.
     this.#takeEvents()
+    const { messagesLost } = this.#native.stats()
     this.#sender.stop()
     this.#receiver.close()
     for (const pending of this.#dials.values()) pending.fail(NNG.ECLOSED)
@@ -637,8 +674,10 @@ export class PairSocket
         givenUp = true
         resolve()
       }
+      let deadline = Infinity
       this.#hurry = (timeout) => {
-        if (timeout === Infinity) return
+        if (performance.now() + timeout >= deadline) return
+        deadline = performance.now() + timeout
         clearTimeout(timer)
         if (timeout === 0) now()
         else timer = setTimeout(now, timeout)
@@ -649,26 +688,29 @@ export class PairSocket
     this.#updateKeepAlive()
 
     const gone = this.#peerIsGone()
-    await Promise.race([
-      this.#sender.drain(NONE, this.close).catch(() => {}),
-      gone,
-      giveUp
-    ])
-    if (this.#peer !== undefined && !givenUp) {
-      await this.#finish(this.#peer.pipe, Promise.race([gone, giveUp]))
+    await Promise.race([this.#sender.finish().catch(() => {}), gone, giveUp])
+    if (this.#pipe !== undefined && !givenUp) {
+      await this.#finish(this.#pipe.id, Promise.race([gone, giveUp]))
     }
-    const { unsent } = this.#sender
+    this.#sender.close()
     await this.#native.close()
     clearTimeout(timer)
     this.#hurry = () => {}
-    this.#sender.close()
-    this.#peer = undefined
+    this.#takeEvents()
     this.#closed = true
     this.#endpoints.clear()
     this.#dials.clear()
     this.#updateKeepAlive()
-    this.#announce('close')
-    return { unsent }
+    const stats = this.#native.stats()
+    await new Promise<void>((resolve) => {
+      this.#tell(() => {
+        resolve()
+        this.emit('close')
+      })
+    })
+    return {
+      unsent: stats.unsentMessages + stats.messagesLost - messagesLost
+    }
   }
 
   /**

@@ -1,6 +1,6 @@
 import * as dns from 'node:dns/promises'
 import * as net from 'node:net'
-import { NNG, NngError, argumentError } from './errors'
+import { NNG, NngError, argumentError, show } from './errors'
 
 /** A URL that was checked: what NNG is given, in parts. */
 export type Address =
@@ -27,7 +27,7 @@ export function parseUrl(url: string, syscall: Syscall): Address {
   if (typeof url !== 'string') {
     throw argumentError(
       'ERR_INVALID_ARG_TYPE',
-      `url must be a string, not ${String(url)}`
+      `url must be a string, not ${show(url)}`
     )
   }
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)

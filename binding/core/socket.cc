@@ -68,6 +68,7 @@ int Socket::Init() {
   int rv = nng_pair0_open(&socket_);
   if (rv != 0) return rv;
   if ((rv = nng_aio_alloc(&send_aio_, nullptr, nullptr)) != 0 ||
+      (rv = nng_aio_alloc(&try_recv_aio_, nullptr, nullptr)) != 0 ||
       (rv = nng_aio_alloc(&recv_aio_, &Socket::OnReceive, this)) != 0 ||
       (rv = nng_socket_set_ptr(socket_, PAIR0_OPT_OBSERVER, &observer_)) != 0 ||
       (rv = nng_socket_set_int(socket_, NNG_OPT_SENDBUF,
@@ -85,6 +86,7 @@ int Socket::Init() {
     return rv;
   }
   nng_aio_set_timeout(send_aio_, NNG_DURATION_ZERO);
+  nng_aio_set_timeout(try_recv_aio_, NNG_DURATION_ZERO);
   nng_aio_set_timeout(recv_aio_, NNG_DURATION_INFINITE);
   return 0;
 }
@@ -100,7 +102,7 @@ void Socket::Close() {
   if (nng_socket_id(socket_) > 0) nng_close(socket_);
   // The socket and its pipes are gone; only callbacks that were already
   // under way are left. Stopping an aio waits for its callback.
-  for (nng_aio* aio : {send_aio_, recv_aio_}) {
+  for (nng_aio* aio : {send_aio_, recv_aio_, try_recv_aio_}) {
     if (aio == nullptr) continue;
     nng_aio_stop(aio);
     nng_aio_free(aio);
@@ -157,8 +159,7 @@ int Socket::Send(Message* message, bool queue) {
   return rv;
 }
 
-size_t Socket::FlushQueue() {
-  size_t gone = 0;
+uint64_t Socket::FlushQueue() {
   while (!queue_.empty()) {
     Message& message = queue_.front();
     if (message) {
@@ -172,9 +173,8 @@ size_t Socket::FlushQueue() {
     }
     queue_.pop_front();
     queue_head_++;
-    gone++;
   }
-  return gone;
+  return queue_head_;
 }
 
 void Socket::CancelQueued(uint64_t number) {
@@ -182,6 +182,11 @@ void Socket::CancelQueued(uint64_t number) {
   Message& message = queue_[static_cast<size_t>(number - queue_head_)];
   if (message) queue_bytes_ -= nng_msg_len(message.get());
   message.reset();
+  // With no peer nobody else clears the line of those that gave up.
+  while (!queue_.empty() && !queue_.front()) {
+    queue_.pop_front();
+    queue_head_++;
+  }
 }
 
 void Socket::DropQueue() {
@@ -295,9 +300,32 @@ void Socket::OnReceive(void* arg) {
   if (wake) self->waker_->Wake(self);
 }
 
+// Without a receive buffer nothing is fetched ahead: what was left with NNG is
+// fetched when it is asked for.
+void Socket::FetchNow() {
+  {
+    Lock lock(mutex_);
+    if (!left_behind_ || fetching_ || closing_ || discard_ || !inbox_.empty()) {
+      return;
+    }
+    left_behind_ = false;
+    fetching_ = true;
+  }
+  EngineScope scope(engine_);
+  nng_recv_aio(socket_, try_recv_aio_);
+  Message message(nng_aio_result(try_recv_aio_) == 0
+                      ? nng_aio_get_msg(try_recv_aio_)
+                      : nullptr);
+  nng_aio_set_msg(try_recv_aio_, nullptr);
+  Lock lock(mutex_);
+  fetching_ = false;
+  if (message) Store(std::move(message));
+}
+
 size_t Socket::Take(Room room, size_t small, int32_t* sizes, size_t max,
                     size_t served, std::vector<Message>* large) {
   size_t n = 0;
+  if (options_.recv_buffer == 0) FetchNow();
   {
     Lock lock(mutex_);
     for (; n < max && !inbox_.empty(); n++) {

@@ -101,9 +101,9 @@ class Socket : public std::enable_shared_from_this<Socket> {
   static constexpr int kFull = 1;
   static constexpr int kQueued = 2;
   int Send(Message* message, bool queue);
-  // Accepts queued messages while there is room; returns how many have left
-  // the queue, cancelled ones included. Asks to be woken if any are left.
-  size_t FlushQueue();
+  // Accepts queued messages while there is room; returns how many have ever
+  // left the queue, cancelled ones included. Asks to be woken if any are left.
+  uint64_t FlushQueue();
   // The queued message with this number (they are counted from 0 since the
   // socket was opened) will not be sent.
   void CancelQueued(uint64_t number);
@@ -121,6 +121,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   // says, as long as they fit, and others are moved to `large`. `sizes` gets
   // the size of each, or -1. `served` of them are for somebody who waits, the
   // rest counts as read ahead until the next Take. Returns how many there are.
+  // Without a receive buffer it looks at the connection, too.
   struct Room {
     uint8_t* bytes;
     size_t size;
@@ -179,6 +180,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   bool HasRoom() const;         // under mutex_
   bool Store(Message message);  // under mutex_; whether to wake the owner
   void ReceiveIfWanted();
+  void FetchNow();
   void PushEvent(Event event);  // under mutex_
   bool CountFinished();         // under mutex_; whether to wake the owner
   unsigned Gathered() const;    // under NNG's lock
@@ -191,6 +193,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   // Kept for the life of the socket: allocating one draws a random number.
   nng_aio* send_aio_ = nullptr;  // no callback, zero timeout: never waits
   nng_aio* recv_aio_ = nullptr;
+  nng_aio* try_recv_aio_ = nullptr;  // as send_aio_
 
   // The owner's thread alone.
   std::deque<Message> queue_;  // a cancelled message leaves an empty place

@@ -1,0 +1,39 @@
+import type { PairSocket } from '../../lib'
+import { connectedPair, type Transport } from './transports'
+
+/**
+ * Resolves when what the kernel had announced before the call has been read,
+ * as far as anybody wants it: NNG's poller takes the descriptors of all
+ * sockets in turn.
+ */
+export async function settle(transport: Transport): Promise<void> {
+  const { listening, dialing } = await connectedPair(transport)
+  for (let i = 0; i < 3; i++) {
+    await listening.send('there')
+    await dialing.recv()
+    await dialing.send('and back')
+    await listening.recv()
+  }
+  await Promise.all([listening, dialing].map((s) => s.close({ timeout: 0 })))
+}
+
+/**
+ * Sends the messages that `make` makes until the peer, its kernel and the
+ * send buffer take no more; returns how many that were.
+ */
+export async function fill(
+  sock: PairSocket,
+  transport: Transport,
+  make: (index: number) => string | Uint8Array
+): Promise<number> {
+  for (let count = 0, idle = 0; ;) {
+    if (sock.trySend(make(count))) {
+      count++
+      idle = 0
+    } else if (idle++ < 3) {
+      await settle(transport)
+    } else {
+      return count
+    }
+  }
+}
