@@ -272,6 +272,7 @@ describe.each(transports)('over %s, a listener that', (transport) => {
   const failures: [string, Deed, string][] = [
     ['closes at once', (raw) => raw.close(), 'ECONNRESET'],
     ['resets at once', (raw) => raw.reset(), 'ECONNRESET'],
+    ['ends and resets', unshaken['ends and resets']!, 'ECONNRESET'],
     [
       'closes within its header',
       unshaken['closes within its header']!,
@@ -294,9 +295,10 @@ describe.each(transports)('over %s, a listener that', (transport) => {
       address: listener.url,
       code
     })
-    // Nothing of it is left: the next attempt is on its own.
-    const again = ours.dial(listener.url)
-    const raw = await listener.accept()
+    // Nothing of it is left that would be in the way of another.
+    const other = await RawListener.open(transport)
+    const again = ours.dial(other.url)
+    const raw = await other.accept()
     await raw.shake()
     await again
     await raw.send('hello')

@@ -356,6 +356,25 @@ static int ipc_private_path(const char *path, char *buf, size_t size) {
   return (0);
 }
 
+static int ipc_bind_private(int fd, int folder, const char *private_path) {
+  struct sockaddr_un sun;
+  int rv;
+
+  if ((rv = ipc_fill_sockaddr(&sun, private_path)) != 0) {
+#if defined(__linux__)
+    // The path fits, the private name does not: go by the folder itself.
+    (void)snprintf(sun.sun_path, sizeof(sun.sun_path), "/proc/self/fd/%d/%s",
+                   folder, strrchr(private_path, '/') + 1);
+#else
+    NNI_ARG_UNUSED(folder);
+    return (rv);
+#endif
+  }
+  return (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0
+              ? 0
+              : nni_plat_errno(errno));
+}
+
 static int ipc_bind_path(ipc_listener *l, int fd) {
   const char *path = l->sa.s_ipc.sa_path;
   char private_path[NNG_MAXADDRLEN];
@@ -367,12 +386,10 @@ static int ipc_bind_path(ipc_listener *l, int fd) {
   if (((rv = ipc_fill_sockaddr(&sun, path)) != 0) ||
       ((rv = ipc_private_path(path, private_path, sizeof(private_path))) !=
        0) ||
-      ((rv = ipc_fill_sockaddr(&sun, private_path)) != 0) ||
       ((rv = ipc_lock_folder(path, &lock)) != 0)) {
     return (rv);
   }
-  if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) != 0) {
-    rv = nni_plat_errno(errno);
+  if ((rv = ipc_bind_private(fd, lock, private_path)) != 0) {
     (void)close(lock);
     return (rv);
   }
