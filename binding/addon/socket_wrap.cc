@@ -13,7 +13,7 @@ namespace nng_pair {
 namespace {
 
 // Telling V8 of every byte costs more than it is worth.
-constexpr int64_t kReportStep = 64 * 1024;
+constexpr int64_t kReportStep = int64_t{64} * 1024;
 
 double ToDouble(uint64_t value) { return static_cast<double>(value); }
 

@@ -119,7 +119,7 @@ int Socket::TrySend(Message* message) {
   const int rv = nng_aio_result(send_aio_);
   nng_aio_set_msg(send_aio_, nullptr);
   if (rv == 0) {
-    message->release();
+    (void)message->release();
     return 0;
   }
   accepted_--;
