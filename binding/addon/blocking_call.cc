@@ -48,7 +48,7 @@ napi_value RunBlocking(napi_env env, std::function<void()> execute,
     napi_delete_async_work(env, call->work);
     return nullptr;
   }
-  call.release();
+  (void)call.release();
   return promise;
 }
 

@@ -7,7 +7,7 @@ namespace nng_pair {
 namespace {
 
 // From here on sharing the memory is cheaper than copying it.
-constexpr size_t kExternalSize = 32 * 1024;
+constexpr size_t kExternalSize = size_t{32} * 1024;
 
 void FreeMessage(napi_env, void*, void* hint) {
   nng_msg_free(static_cast<nng_msg*>(hint));
@@ -60,7 +60,7 @@ napi_value ToBuffer(napi_env env, Message message) {
     const napi_status status = napi_create_external_buffer(
         env, size, body, &FreeMessage, message.get(), &buffer);
     if (status == napi_ok) {
-      message.release();
+      (void)message.release();
       return buffer;
     }
     if (status != napi_no_external_buffers_allowed) return nullptr;

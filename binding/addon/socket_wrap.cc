@@ -13,7 +13,7 @@ namespace nng_pair {
 namespace {
 
 // Telling V8 of every byte costs more than it is worth.
-constexpr int64_t kReportStep = 64 * 1024;
+constexpr int64_t kReportStep = int64_t{64} * 1024;
 
 // As lib/arena.ts has it.
 constexpr size_t kSmallSize = 4096;

@@ -134,7 +134,7 @@ int Socket::TrySend(Message* message) {
     nng_aio_set_msg(send_aio_, nullptr);
   }
   if (rv == 0) {
-    message->release();
+    (void)message->release();
     return 0;
   }
   accepted_--;

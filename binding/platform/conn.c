@@ -794,21 +794,21 @@ static int ipc_credentials(conn *c, credentials *cred) {
 }
 
 static int ipc_get_pid(void *arg, void *buf, size_t *szp, nni_type t) {
-  credentials cred;
+  credentials cred = {0};
   int rv = ipc_credentials(arg, &cred);
 
   return (rv != 0 ? rv : nni_copyout_u64(cred.pid, buf, szp, t));
 }
 
 static int ipc_get_uid(void *arg, void *buf, size_t *szp, nni_type t) {
-  credentials cred;
+  credentials cred = {0};
   int rv = ipc_credentials(arg, &cred);
 
   return (rv != 0 ? rv : nni_copyout_u64(cred.uid, buf, szp, t));
 }
 
 static int ipc_get_gid(void *arg, void *buf, size_t *szp, nni_type t) {
-  credentials cred;
+  credentials cred = {0};
   int rv = ipc_credentials(arg, &cred);
 
   return (rv != 0 ? rv : nni_copyout_u64(cred.gid, buf, szp, t));

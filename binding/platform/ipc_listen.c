@@ -134,7 +134,7 @@ static int ipc_accept_one(ipc_listener *l, nni_ipc_conn **cp) {
 
 static void ipc_listener_doaccept(ipc_listener *l) {
   nni_aio *aio;
-  nni_ipc_conn *c;
+  nni_ipc_conn *c = NULL;
   int rv;
 
   while ((aio = nni_list_first(&l->acceptq)) != NULL) {
@@ -379,8 +379,8 @@ static int ipc_bind_path(ipc_listener *l, int fd) {
   const char *path = l->sa.s_ipc.sa_path;
   char private_path[NNG_MAXADDRLEN];
   struct sockaddr_un sun;
-  struct stat st;
-  int lock;
+  struct stat st = {0};
+  int lock = -1;
   int rv;
 
   if (((rv = ipc_fill_sockaddr(&sun, path)) != 0) ||
