@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 double now_seconds(void) {
   struct timespec t;
@@ -47,5 +48,5 @@ double quantile(double *values, size_t count, double q) {
 
 void die(const char *what) {
   perror(what);
-  exit(1);
+  _exit(1);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "peer.h"
 
@@ -16,7 +17,7 @@ static nng_socket sock;
 static void check(int rv, const char *what) {
   if (rv != 0) {
     fprintf(stderr, "%s: %s\n", what, nng_strerror(rv));
-    exit(1);
+    _exit(1);
   }
 }
 

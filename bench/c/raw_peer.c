@@ -20,8 +20,8 @@
 #include "peer.h"
 
 #define HEADER 4
-#define BUFFER (64 * 1024)
-#define GATHER_LIMIT (16 * 1024)
+#define BUFFER 65536
+#define GATHER_LIMIT 16384
 // What is read beyond the end of a large body has to be copied.
 #define AHEAD_OF_LARGE 4096
 

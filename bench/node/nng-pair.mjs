@@ -69,30 +69,6 @@ class Iterated extends Awaited {
   async recvAll(tally) {
     for await (const message of this.sock) if (tally.add(message)) break
   }
-
-  async pingPong(payload, times) {
-    const { sock } = this
-    let i = 0
-    if (times.length === 0) return
-    let start = performance.now()
-    await sock.send(payload)
-    for await (const _ of sock) {
-      times[i] = (performance.now() - start) * 1000
-      if (++i === times.length) break
-      start = performance.now()
-      await sock.send(payload)
-    }
-  }
-
-  async echo(count) {
-    const { sock } = this
-    let left = count
-    if (left === 0) return
-    for await (const message of sock) {
-      await sock.send(message)
-      if (--left === 0) break
-    }
-  }
 }
 
 class Batched extends Awaited {
@@ -111,26 +87,6 @@ class Batched extends Awaited {
     while (tally.left > 0) {
       const messages = await sock.recvMany(Math.min(BATCH, tally.left))
       for (const message of messages) tally.add(message)
-    }
-  }
-
-  async pingPong(payload, times) {
-    const { sock } = this
-    const one = [payload]
-    for (let i = 0; i < times.length; i++) {
-      const start = performance.now()
-      await sock.sendMany(one)
-      await sock.recvMany(BATCH)
-      times[i] = (performance.now() - start) * 1000
-    }
-  }
-
-  async echo(count) {
-    const { sock } = this
-    for (let left = count; left > 0;) {
-      const messages = await sock.recvMany(BATCH)
-      await sock.sendMany(messages)
-      left -= messages.length
     }
   }
 }
