@@ -22,7 +22,6 @@ export default tseslint.config(
       'no-promise-executor-return': 'off',
       'no-self-compare': 'error',
       'no-template-curly-in-string': 'error',
-      'no-unmodified-loop-condition': 'error',
       'no-var': 'error',
       'object-shorthand': 'error',
       'prefer-const': 'error'
@@ -53,7 +52,7 @@ export default tseslint.config(
       '@typescript-eslint/unbound-method': 'off',
       '@typescript-eslint/no-confusing-void-expression': [
         'error',
-        { ignoreArrowShorthand: true }
+        { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true }
       ],
       '@typescript-eslint/no-empty-function': [
         'error',
@@ -76,6 +75,19 @@ export default tseslint.config(
         'error',
         { allowNumber: true }
       ]
+    }
+  },
+  {
+    files: ['test/**'],
+    rules: {
+      // What JSON, child processes and jest hand over is not typed.
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+      '@typescript-eslint/no-confusing-void-expression': 'off',
+      '@typescript-eslint/use-unknown-in-catch-callback-variable': 'off'
     }
   }
 )

@@ -160,7 +160,7 @@ describe('several processes at once', () => {
 
   test.each([
     ['take over a dead listener', leaveStaleFile],
-    ['take a free path', () => {}]
+    ['take a free path', async () => {}]
   ])('%s: exactly one wins', async (_, prepare) => {
     for (let round = 0; round < ROUNDS; round++) {
       await prepare()

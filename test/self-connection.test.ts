@@ -63,7 +63,7 @@ async function main() {
 main()
 `
 
-const env = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` }
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` }
 const isolated = (...command: string[]) =>
   [
     'unshare',

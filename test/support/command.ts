@@ -61,7 +61,7 @@ export class Run {
       running.delete(this)
       if (rest !== '') this.stamped.push(rest)
       this.#notify()
-      return { code, signal } as Exit
+      return { code, signal }
     })
   }
 

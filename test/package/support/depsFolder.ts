@@ -117,10 +117,10 @@ export class DepsFolder {
   leftovers(): string[] {
     const inDeps = fs
       .readdirSync(this.dir)
-      .filter((name) => /^\.nng/.test(name))
+      .filter((name) => name.startsWith('.nng'))
     const inTemp = fs
       .readdirSync(this.root)
-      .filter((name) => /-apt-/.test(name))
+      .filter((name) => name.includes('-apt-'))
     return [...inDeps, ...inTemp]
   }
 

@@ -24,7 +24,7 @@ export function run(
       (error, stdout, stderr) =>
         resolve({
           code: child.exitCode ?? -1,
-          output: stdout + stderr + (child.pid === undefined ? error : '')
+          output: stdout + stderr + (child.pid ? '' : String(error?.message))
         })
     )
   })
@@ -52,11 +52,11 @@ export class PackedPackage {
     }
     fs.symlinkSync('/bin/sh', path.join(bin, 'sh'))
     this.bare = {
-      HOME: process.env['HOME'],
+      HOME: process.env.HOME,
       PATH: bin,
       TMPDIR: this.dir,
-      npm_config_cache: process.env['npm_config_cache'],
-      npm_config_userconfig: process.env['npm_config_userconfig'],
+      npm_config_cache: process.env.npm_config_cache,
+      npm_config_userconfig: process.env.npm_config_userconfig,
       npm_config_update_notifier: 'false'
     }
   }

@@ -1,0 +1,82 @@
+// What is measured.
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+// So many messages that the slowest peer needs a few seconds, and that the just-in-time compiler was done
+// long before; `repeat` is how many runs a round has.
+const patterns = [
+  {
+    pattern: 'roundtrip',
+    title: 'round trip',
+    // It depends on where the kernel puts the two processes: many short runs.
+    repeat: 3,
+    styles: ['recv'],
+    counts: { 64: 30_000, [4 * KiB]: 30_000 }
+  },
+  {
+    pattern: 'oneway',
+    title: 'one way',
+    repeat: 1,
+    counts: {
+      64: 1_000_000,
+      [KiB]: 500_000,
+      [64 * KiB]: 40_000,
+      [MiB]: 3_000
+    }
+  },
+  {
+    pattern: 'duplex',
+    title: 'both ways at once',
+    repeat: 1,
+    counts: { [KiB]: 300_000 }
+  },
+  {
+    pattern: 'fairness',
+    title: 'delays under a flood',
+    repeat: 0.4,
+    nodeOnly: true,
+    counts: { 64: 1_000_000 }
+  },
+  {
+    pattern: 'idle',
+    title: 'idle sockets',
+    repeat: 0.4,
+    styles: ['recv'],
+    nodeOnly: true,
+    counts: { 0: 10_000 }
+  }
+]
+
+export const jobs = patterns.flatMap(({ counts, title, ...rest }) =>
+  Object.entries(counts).flatMap(([key, count]) =>
+    ['ipc', 'tcp'].map((transport) => {
+      const size = Number(key)
+      return {
+        ...rest,
+        id: [rest.pattern, transport, sizeName(size, '')]
+          .filter(Boolean)
+          .join('/'),
+        title: [title, sizeName(size, ' '), transport]
+          .filter(Boolean)
+          .join(', '),
+        transport,
+        size,
+        count
+      }
+    })
+  )
+)
+
+/** A job with another number of messages. */
+export function scaled(job, factor) {
+  const count = Math.max(100, Math.round(job.count * factor))
+  const share = job.pattern === 'roundtrip' ? 3 : 10
+  return { ...job, count, warmup: Math.ceil(count / share) }
+}
+
+function sizeName(size, space) {
+  if (size === 0) return ''
+  if (size >= MiB) return `${size / MiB}${space}MiB`
+  return size >= KiB ? `${size / KiB}${space}KiB` : `${size}${space}B`
+}

@@ -1,0 +1,111 @@
+// What the two ends of a job do with their connection, whatever it is made of. A connection has
+//
+//   send(message), recv()      one message, for taking turns
+//   sendAll(payload, count)    the way its user would send a stream
+//   recvAll(tally)             the way its user would receive one, until tally.add() says it is enough
+//   pingPong(payload, times)   round trips; fills the times in microseconds
+//   echo(count)                the other end of that
+//
+// The dialer says when it is warm, the listener says go and holds the watch.
+
+import { Tally } from './tally.mjs'
+import { startProbe } from './probe.mjs'
+import { summary } from '../statistics.mjs'
+
+const TURN = Buffer.from([0])
+
+export function runPattern(conn, job) {
+  const payload = Buffer.alloc(job.size, 7)
+  switch (job.pattern) {
+    case 'roundtrip':
+      return job.role === 'dial'
+        ? measureRoundTrips(conn, job, payload)
+        : echo(conn, job)
+    case 'oneway':
+    case 'fairness':
+      return job.role === 'dial'
+        ? sendStream(conn, job, payload)
+        : receiveStream(conn, job, payload)
+    case 'duplex':
+      return exchangeStreams(conn, job, payload)
+    default:
+      throw new Error(`no pattern ${job.pattern}`)
+  }
+}
+
+async function measureRoundTrips(conn, { count, warmup }, payload) {
+  await conn.pingPong(payload, new Float64Array(warmup))
+  const times = new Float64Array(count)
+  const measured = await measure(() => conn.pingPong(payload, times))
+  const { p50, p99 } = summary(times)
+  return { ...measured, p50, p99 }
+}
+
+async function echo(conn, { count, warmup }) {
+  await conn.echo(warmup)
+  return measure(() => conn.echo(count))
+}
+
+async function sendStream(conn, { pattern, count, warmup }, payload) {
+  await conn.sendAll(payload, warmup)
+  await conn.recv()
+  const probe = pattern === 'fairness' ? startProbe() : undefined
+  const measured = await measure(() => conn.sendAll(payload, count))
+  const delays = probe?.stop()
+  await conn.recv()
+  return { ...measured, delays }
+}
+
+async function receiveStream(conn, { pattern, count, warmup }, payload) {
+  await receive(conn, payload, warmup)
+  const probe = pattern === 'fairness' ? startProbe() : undefined
+  const measured = await measure(async () => {
+    await conn.send(TURN)
+    await receive(conn, payload, count)
+  })
+  const delays = probe?.stop()
+  await conn.send(TURN)
+  return { ...measured, rate: count / measured.seconds, delays }
+}
+
+async function exchangeStreams(conn, { role, count, warmup }, payload) {
+  await exchange(conn, payload, warmup)
+  if (role === 'dial') {
+    await conn.send(TURN)
+    await conn.recv()
+    return measure(async () => {
+      await exchange(conn, payload, count)
+      await conn.send(TURN)
+    })
+  }
+  await conn.recv()
+  const measured = await measure(async () => {
+    await conn.send(TURN)
+    await exchange(conn, payload, count)
+    await conn.recv()
+  })
+  return { ...measured, rate: (2 * count) / measured.seconds }
+}
+
+async function exchange(conn, payload, count) {
+  await Promise.all([
+    conn.sendAll(payload, count),
+    receive(conn, payload, count)
+  ])
+}
+
+async function receive(conn, payload, count) {
+  if (count === 0) return
+  const tally = new Tally(count)
+  await conn.recvAll(tally)
+  tally.verify(payload)
+}
+
+async function measure(work) {
+  const cpu = process.cpuUsage()
+  const start = performance.now()
+  await work()
+  const seconds = (performance.now() - start) / 1000
+  const { user, system } = process.cpuUsage(cpu)
+  return { seconds, cpu: (user + system) / 1e6 }
+}
