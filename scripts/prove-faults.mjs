@@ -25,7 +25,8 @@ const stockNng = {
   options: ['-DNNG_PAIR_STOCK_NNG=ON', `-DNNG_PAIR_NNG_DIR=${stockTree}`]
 }
 
-// What each program shows, and what it is to fail without. Fault D (a panic when a send's callback
+// What each program shows, and what it is to fail without. Those of pair0 hold one of NNG's own
+// threads up in the middle of a callback, so they run on those. Fault D (a panic when a send's callback
 // calls the socket) has no program: no callback of ours calls NNG.
 const faults = [
   { fault: 'A', program: 'a_close', without: stockPlatform },
@@ -33,10 +34,10 @@ const faults = [
   { fault: 'B', program: 'b_listener', without: stockPlatform },
   { fault: 'B2', program: 'b2_dialer', without: stockNng },
   { fault: 'C', program: 'c_length', without: mended, args: ['unlimited'] },
-  { fault: 'E', program: 'e_late_receive', without: stockNng },
-  { fault: 'E2', program: 'e2_closing_send', without: stockNng },
-  { fault: 'E3', program: 'e3_late_send', without: stockNng },
-  { fault: 'E4', program: 'e4_late_call', without: stockNng },
+  { fault: 'E', program: 'e_late_receive', mend: stockPlatform, without: stockNng },
+  { fault: 'E2', program: 'e2_closing_send', mend: stockPlatform, without: stockNng },
+  { fault: 'E3', program: 'e3_late_send', mend: stockPlatform, without: stockNng },
+  { fault: 'E4', program: 'e4_late_call', mend: stockPlatform, without: stockNng },
   { fault: 'back-off', program: 'backoff', without: stockNng },
   { fault: 'families', program: 'families', without: stockNng },
   { fault: 'self', program: 'self', without: stockPlatform }
@@ -61,7 +62,7 @@ async function main() {
   const rows = []
   for (const fault of faults) {
     // One by one: nothing but a fault should keep these waiting.
-    const healthy = await outcome(mended, fault.program)
+    const healthy = await outcome(fault.mend ?? mended, fault.program)
     const without = await faulty.get(fault)
     const skipped = healthy.code === SKIPPED
     const asExpected = skipped || (healthy.code === 0 && without.code !== 0)

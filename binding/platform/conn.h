@@ -22,7 +22,7 @@ extern unsigned nng_pair_conn_gathered(nng_stream *);
 extern void nng_pair_conn_on_flushed(nng_stream *, nng_pair_flushed_cb,
                                      void *arg);
 
-// For the transports (deps/patches/0008): a whole message that has arrived, or
+// For the transports (deps/patches/0020): a whole message that has arrived, or
 // NULL; and whether a small message was put into what gathers. Both leave
 // everything unusual to the ordinary way.
 extern nng_msg *nng_pair_conn_take(nng_stream *, bool ipc, size_t max);

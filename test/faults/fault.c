@@ -7,7 +7,13 @@
 #include <sys/time.h>
 #include <sys/un.h>
 
+#if defined(NNG_PAIR_OWN_CONN)
+#include <pthread.h>
+
+#include "engine.h"
+#else
 #include "platform/posix/posix_pollq.h"
+#endif
 
 static const unsigned char header[8] = {0, 'S', 'P', 0, 0, 0x10, 0, 0};
 
@@ -217,11 +223,52 @@ void gate_wait(const gate *g) {
   CHECK(read(g->fds[0], &byte, 1) == 1);
 }
 
-// The poller calls back from its one thread: a callback that does not return
-// stops it.
-
 static gate poller_stopped;
 static gate poller_may_go;
+
+#if defined(NNG_PAIR_OWN_CONN)
+
+// NNG runs on an engine here: a thread of ours gives it its turns.
+
+static engine *the_engine;
+static volatile bool hold;
+
+static void *turn(void *arg) {
+  (void)arg;
+  engine_adopt(the_engine);
+  for (;;) {
+    engine_wait(the_engine);
+    if (hold) {
+      gate_open(&poller_stopped);
+      gate_wait(&poller_may_go);
+      hold = false;
+    }
+    engine_turn(the_engine);
+  }
+  return (NULL);
+}
+
+// Before main(): whatever the program makes belongs to the engine.
+__attribute__((constructor)) static void start_engine(void) {
+  pthread_t thread;
+
+  CHECK((the_engine = engine_create()) != NULL);
+  CHECK(pthread_create(&thread, NULL, turn, NULL) == 0);
+  engine_bind(the_engine);
+}
+
+void hold_poller(void) {
+  gate_init(&poller_stopped);
+  gate_init(&poller_may_go);
+  hold = true;
+  engine_signal(the_engine);
+  gate_wait(&poller_stopped);
+}
+
+#else
+
+// The poller calls back from its one thread: a callback that does not return
+// stops it.
 
 static void stop_poller(nni_posix_pfd *pfd, unsigned events, void *arg) {
   (void)pfd;
@@ -244,5 +291,7 @@ void hold_poller(void) {
   gate_open(&ready);
   gate_wait(&poller_stopped);
 }
+
+#endif
 
 void release_poller(void) { gate_open(&poller_may_go); }
