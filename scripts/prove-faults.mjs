@@ -34,10 +34,30 @@ const faults = [
   { fault: 'B', program: 'b_listener', without: stockPlatform },
   { fault: 'B2', program: 'b2_dialer', without: stockNng },
   { fault: 'C', program: 'c_length', without: mended, args: ['unlimited'] },
-  { fault: 'E', program: 'e_late_receive', mend: stockPlatform, without: stockNng },
-  { fault: 'E2', program: 'e2_closing_send', mend: stockPlatform, without: stockNng },
-  { fault: 'E3', program: 'e3_late_send', mend: stockPlatform, without: stockNng },
-  { fault: 'E4', program: 'e4_late_call', mend: stockPlatform, without: stockNng },
+  {
+    fault: 'E',
+    program: 'e_late_receive',
+    mend: stockPlatform,
+    without: stockNng
+  },
+  {
+    fault: 'E2',
+    program: 'e2_closing_send',
+    mend: stockPlatform,
+    without: stockNng
+  },
+  {
+    fault: 'E3',
+    program: 'e3_late_send',
+    mend: stockPlatform,
+    without: stockNng
+  },
+  {
+    fault: 'E4',
+    program: 'e4_late_call',
+    mend: stockPlatform,
+    without: stockNng
+  },
   { fault: 'back-off', program: 'backoff', without: stockNng },
   { fault: 'families', program: 'families', without: stockNng },
   { fault: 'self', program: 'self', without: stockPlatform }

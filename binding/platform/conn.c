@@ -941,8 +941,10 @@ static conn *conn_alloc(bool ipc) {
   c->base.stream.s_recv = conn_recv;
   c->base.stream.s_get = conn_get;
   c->base.stream.s_set = conn_set;
+  lock_acquire();
   c->engine = engine_current();
   engine_hold(c->engine);
+  lock_release();
   c->readable = true;
   NNI_LIST_NODE_INIT(&c->unflushed);
   nni_aio_list_init(&c->readq);

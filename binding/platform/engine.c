@@ -63,8 +63,6 @@ void engine_adopt(engine *e) {
 
 int engine_fd(engine *e) { return poller_fd(e->poller); }
 
-engine *engine_current(void) { return nng_pair_lock.current; }
-
 void engine_wake(engine *e) {
   // The home thread settles before its loop sleeps.
   if (!e->signalled && e->alive && !e->running &&

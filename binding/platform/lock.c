@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/nng_impl.h"
+#include "engine_impl.h"
 
 engine_lock nng_pair_lock = {
     .mutex = PTHREAD_MUTEX_INITIALIZER,
@@ -112,6 +113,10 @@ void lock_resume(lock_state state) {
 }
 
 void engine_bind(engine *e) { bound_engine = e; }
+
+engine *engine_current(void) {
+  return lock_is_mine() ? nng_pair_lock.current : bound_engine;
+}
 
 // Mutexes.
 

@@ -224,7 +224,6 @@ void gate_wait(const gate *g) {
 }
 
 static gate poller_stopped;
-static gate poller_may_go;
 
 #if defined(NNG_PAIR_OWN_CONN)
 
@@ -240,8 +239,12 @@ static void *turn(void *arg) {
     engine_wait(the_engine);
     if (hold) {
       gate_open(&poller_stopped);
-      gate_wait(&poller_may_go);
-      hold = false;
+      // The tasks go on; they ran on threads of their own.
+      while (hold) {
+        engine_enter(the_engine);
+        engine_leave(the_engine);
+        wait_a_little();
+      }
     }
     engine_turn(the_engine);
   }
@@ -259,13 +262,16 @@ __attribute__((constructor)) static void start_engine(void) {
 
 void hold_poller(void) {
   gate_init(&poller_stopped);
-  gate_init(&poller_may_go);
   hold = true;
   engine_signal(the_engine);
   gate_wait(&poller_stopped);
 }
 
+void release_poller(void) { hold = false; }
+
 #else
+
+static gate poller_may_go;
 
 // The poller calls back from its one thread: a callback that does not return
 // stops it.
@@ -292,6 +298,6 @@ void hold_poller(void) {
   gate_wait(&poller_stopped);
 }
 
-#endif
-
 void release_poller(void) { gate_open(&poller_may_go); }
+
+#endif
