@@ -358,16 +358,15 @@ static int ipc_private_path(const char *path, char *buf, size_t size) {
 
 static int ipc_bind_private(int fd, int folder, const char *private_path) {
   struct sockaddr_un sun;
-  int rv;
 
-  if ((rv = ipc_fill_sockaddr(&sun, private_path)) != 0) {
+  if (ipc_fill_sockaddr(&sun, private_path) != 0) {
 #if defined(__linux__)
     // The path fits, the private name does not: go by the folder itself.
     (void)snprintf(sun.sun_path, sizeof(sun.sun_path), "/proc/self/fd/%d/%s",
                    folder, strrchr(private_path, '/') + 1);
 #else
     NNI_ARG_UNUSED(folder);
-    return (rv);
+    return (NNG_EADDRINVAL);
 #endif
   }
   return (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0
