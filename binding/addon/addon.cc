@@ -3,8 +3,6 @@
 #include <napi.h>
 #include <nng/nng.h>
 
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 
 #include "hub.h"
@@ -23,11 +21,15 @@ Napi::Value ErrorText(const Napi::CallbackInfo& info) {
 // loop behind it (Bun has its functions, which end the process).
 // NNG_PAIR_DRIVER=thread asks for the engine's own thread.
 Driver::Kind ChooseDriver(Napi::Env env) {
-  const char* wanted = std::getenv("NNG_PAIR_DRIVER");
-  if (wanted != nullptr && std::strcmp(wanted, "thread") == 0) {
+  const Napi::Object global = env.Global();
+  const Napi::Value wanted = global.Get("process")
+                                 .As<Napi::Object>()
+                                 .Get("env")
+                                 .As<Napi::Object>()
+                                 .Get("NNG_PAIR_DRIVER");
+  if (wanted.IsString() && wanted.As<Napi::String>().Utf8Value() == "thread") {
     return Driver::Kind::kThread;
   }
-  const Napi::Object global = env.Global();
   if (global.Has("Bun") || global.Has("Deno")) return Driver::Kind::kThread;
   return Driver::Kind::kLoop;
 }

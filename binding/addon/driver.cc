@@ -5,17 +5,20 @@
 
 namespace nng_pair {
 
-std::unique_ptr<Driver> Driver::Create(napi_env env, Kind kind, Pending pending,
-                                       Deliver deliver) {
-  std::unique_ptr<Driver> driver;
+std::unique_ptr<Driver> Driver::Create(napi_env env, Kind kind,
+                                       const Pending& pending,
+                                       const Deliver& deliver) {
 #if defined(NNG_PAIR_OWN_CONN)
   if (kind == Kind::kLoop) {
-    driver = LoopDriver::Create(env, pending, deliver);
+    auto driver = LoopDriver::Create(env, pending, deliver);
     if (driver) return driver;
   }
   if (kind != Kind::kNotification) {
     return ThreadDriver::Create(env, true, deliver);
   }
+#else
+  (void)kind;
+  (void)pending;
 #endif
   return ThreadDriver::Create(env, false, deliver);
 }

@@ -28,7 +28,8 @@ class Driver {
   };
 
   static std::unique_ptr<Driver> Create(napi_env env, Kind kind,
-                                        Pending pending, Deliver deliver);
+                                        const Pending& pending,
+                                        const Deliver& deliver);
   virtual ~Driver() = default;
 
   // Null for kNotification. The driver holds it until Stop.

@@ -57,9 +57,9 @@
 #define SP_HEADER_SIZE 8
 
 // Writes up to this size are gathered; larger ones go out from the message.
-#define GATHER_MAX (16 * 1024)
+#define GATHER_MAX ((size_t)16 * 1024)
 // Reads from this size on go straight into the message.
-#define DIRECT_MIN (16 * 1024)
+#define DIRECT_MIN ((size_t)16 * 1024)
 
 #define MAX_IOV 8
 

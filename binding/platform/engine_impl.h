@@ -9,7 +9,7 @@
 #include "lock.h"
 
 // Reads and gathered writes go through buffers of this size.
-#define ENGINE_BUFFER_SIZE (64 * 1024)
+#define ENGINE_BUFFER_SIZE ((size_t)64 * 1024)
 
 typedef struct poller poller;
 

@@ -164,11 +164,14 @@ void nni_rwlock_unlock(nni_rwlock *rwl) {
 static pthread_mutex_t cv_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static uintptr_t cv_waiters(const nni_plat_cv *cv) {
-  return (uintptr_t)cv->mtx;
+  uintptr_t n;
+
+  memcpy(&n, &cv->mtx, sizeof(n));
+  return n;
 }
 
 static void cv_set_waiters(nni_plat_cv *cv, uintptr_t n) {
-  cv->mtx = (nni_plat_mtx *)n;
+  memcpy(&cv->mtx, &n, sizeof(n));
 }
 
 void nni_plat_cv_init(nni_plat_cv *cv, nni_plat_mtx *mtx) {
