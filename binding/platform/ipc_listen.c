@@ -295,23 +295,24 @@ static bool ipc_answers(const char *path) {
   return (live);
 }
 
+static bool ipc_is_live(const char *path) {
+#if defined(__linux__)
+  if (ipc_kernel_says_live(path)) {
+    return (true);
+  }
+#endif
+  return (ipc_answers(path));
+}
+
 // Whether what stands at the path is the socket file of a dead listener.
 static bool ipc_is_stale(const char *path) {
   struct stat st;
 
-  if ((lstat(path, &st) != 0) || (!S_ISSOCK(st.st_mode))) {
-    return (false);
-  }
-#if defined(__linux__)
-  if (ipc_kernel_says_live(path)) {
-    return (false);
-  }
-#endif
-  if (ipc_answers(path)) {
+  if ((lstat(path, &st) != 0) || (!S_ISSOCK(st.st_mode)) || ipc_is_live(path)) {
     return (false);
   }
   nni_msleep(PROBE_PAUSE_MS);
-  return (!ipc_answers(path));
+  return (!ipc_is_live(path));
 }
 
 // Moves our listening socket to its place. The folder is locked.
