@@ -113,6 +113,8 @@ export interface NativeSocket {
   /** The dialer's id, or a negative error; without `retry`, `dialed` follows. */
   dial(url: string, retry: boolean): number
   closeEndpoint(id: number, dialer: boolean): Promise<unknown>
+  /** It neither dials nor accepts any more; its connection stays. */
+  stopEndpoint(id: number, dialer: boolean): void
 
   /** Half-closes a pipe; returns an error. */
   finishPipe(pipe: number): number

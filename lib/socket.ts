@@ -138,7 +138,7 @@ export class PairSocket
   readonly #native: NativeSocket
   readonly #receiver: Receiver
   readonly #sender: Sender
-  readonly #endpoints = new Set<string>()
+  readonly #endpoints = new Map<string, { id: number; dialer: boolean }>()
   readonly #dials = new Map<number, Pending<void>>()
   #listening = 0
   #referenced = true
@@ -365,9 +365,9 @@ export class PairSocket
 
   /**
    * Closes the socket. At once, pending and later calls fail with `ECLOSED`,
-   * iterators end, messages that nobody received are dropped, and no other
-   * peer is let in; only a pending `drain()` goes on. While there is a peer, it
-   * waits until the peer has every message that was accepted, as long as
+   * iterators end, messages that nobody received are dropped, and its
+   * endpoints neither accept nor dial any more; only a pending `drain()` goes
+   * on. While there is a peer, it waits until the peer has every message that was accepted, as long as
    * `timeout` allows; then it closes the connection and all endpoints.
    *
    * By default a peer that never reads can hold it up for ever, if more was
@@ -453,6 +453,7 @@ export class PairSocket
       const numeric = await listenUrl(address)
       this.#checkOpen('listen', url)
       const [error, id, bound] = await this.#native.listen(numeric)
+      if (this.closed && error === 0) this.#native.stopEndpoint(id, false)
       this.#checkOpen('listen', url)
       if (error !== 0) throw new NngError(error, 'listen', { address: url })
       const port = /:(\d+)$/.exec(bound)?.[1]
@@ -529,7 +530,7 @@ export class PairSocket
   #addEndpoint(id: number, dialer: boolean): () => Promise<void> {
     const key = endpointKey(id, dialer)
     let closing: Promise<void> | undefined
-    this.#endpoints.add(key)
+    this.#endpoints.set(key, { id, dialer })
     this.#updateKeepAlive()
     return () => (closing ??= this.#closeEndpoint(key, id, dialer))
   }
@@ -665,7 +666,14 @@ export class PairSocket
     const { messagesLost } = this.#native.stats()
     this.#sender.stop()
     this.#receiver.close()
-    for (const pending of this.#dials.values()) pending.fail(NNG.ECLOSED)
+    // Whoever came now would lose what it sends.
+    for (const { id, dialer } of this.#endpoints.values()) {
+      this.#native.stopEndpoint(id, dialer)
+    }
+    for (const [id, pending] of this.#dials) {
+      this.#native.stopEndpoint(id, true)
+      pending.fail(NNG.ECLOSED)
+    }
 
     let timer: NodeJS.Timeout | undefined
     let givenUp = false

@@ -161,6 +161,13 @@ describe('docs/api.md', () => {
   })
 })
 
+test('docs/architecture.md names every patch', () => {
+  const architecture = read('docs/architecture.md')
+  for (const patch of fs.readdirSync(path.join(ROOT, 'deps/patches'))) {
+    expect(architecture).toContain(`\`${patch}\``)
+  }
+})
+
 test('the picture shows what nng-pair demo writes', async () => {
   const svg = read('docs/demo.svg')
   const drawn = [...svg.matchAll(/<text[^>]*>(.*?)<\/text>/g)].map((match) =>

@@ -92,6 +92,7 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
           InstanceMethod<&SocketWrap::Listen>("listen"),
           InstanceMethod<&SocketWrap::Dial>("dial"),
           InstanceMethod<&SocketWrap::CloseEndpoint>("closeEndpoint"),
+          InstanceMethod<&SocketWrap::StopEndpoint>("stopEndpoint"),
           InstanceMethod<&SocketWrap::FinishPipe>("finishPipe"),
           InstanceMethod<&SocketWrap::PipeProgress>("pipeProgress"),
           InstanceMethod<&SocketWrap::Close>("close"),
@@ -326,6 +327,11 @@ Napi::Value SocketWrap::CloseEndpoint(const Napi::CallbackInfo& info) {
                      RunBlocking(
                          info.Env(), [=] { socket->CloseEndpoint(id, dialer); },
                          [](napi_env env) { return NumberArray(env, {}); }));
+}
+
+void SocketWrap::StopEndpoint(const Napi::CallbackInfo& info) {
+  socket_->StopEndpoint(info[0].As<Napi::Number>().Uint32Value(),
+                        info[1].As<Napi::Boolean>().Value());
 }
 
 Napi::Value SocketWrap::FinishPipe(const Napi::CallbackInfo& info) {

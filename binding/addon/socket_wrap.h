@@ -45,6 +45,7 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
   Napi::Value Listen(const Napi::CallbackInfo& info);
   Napi::Value Dial(const Napi::CallbackInfo& info);
   Napi::Value CloseEndpoint(const Napi::CallbackInfo& info);
+  void StopEndpoint(const Napi::CallbackInfo& info);
   Napi::Value FinishPipe(const Napi::CallbackInfo& info);
   Napi::Value PipeProgress(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);

@@ -573,6 +573,19 @@ void Socket::CloseEndpoint(uint32_t id, bool dialer) {
   }
 }
 
+void Socket::StopEndpoint(uint32_t id, bool dialer) {
+  EngineScope scope(engine_);
+  if (dialer) {
+    nng_dialer d = NNG_DIALER_INITIALIZER;
+    d.id = id;
+    nng_dialer_set_bool(d, NNG_PAIR_OPT_STOP, true);
+  } else {
+    nng_listener l = NNG_LISTENER_INITIALIZER;
+    l.id = id;
+    nng_listener_set_bool(l, NNG_PAIR_OPT_STOP, true);
+  }
+}
+
 int Socket::FinishPipe(uint32_t pipe) {
   return nng_pair_pipe_finish(PipeOf(pipe));
 }

@@ -144,6 +144,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
   // The owner has seen the kDialed event.
   void DialEnded(uint32_t id);
   void CloseEndpoint(uint32_t id, bool dialer);
+  // It neither dials nor accepts any more; its connection stays.
+  void StopEndpoint(uint32_t id, bool dialer);
 
   // A half close of the pipe, and how it goes on from there (conn.h).
   int FinishPipe(uint32_t pipe);

@@ -20,6 +20,10 @@ extern int nng_pair_dialer_start(nng_dialer, nng_aio *);
 // The connection under a pipe, for conn.h; as long as the pipe is pair0's.
 extern int nng_pair_pipe_conn(nng_pipe, nng_stream **);
 
+// Endpoint option (bool, write only, the value does not matter): no further
+// connection is made or accepted, and the present one stays.
+#define NNG_PAIR_OPT_STOP "nng-pair:stop"
+
 // See conn.h. NNG_ENOTSUP where NNG's own connections are in use.
 extern int nng_pair_pipe_finish(nng_pipe);
 extern int nng_pair_pipe_progress(nng_pipe, int *unacked, uint64_t *received);
