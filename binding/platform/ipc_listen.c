@@ -9,13 +9,16 @@
 // several listeners that find a dead socket exactly one replaces it, and no
 // one ever replaces a live one. Any other kind of file is left alone.
 //
-// The file is removed on close if it is still ours (same device and inode).
+// The file is removed on close if it is still ours (same device and inode),
+// and also when the process exits without closing: process.exit() runs no
+// cleanup in Node's main thread.
 //
 // Ownership: the transport's endpoint owns the listener and calls close, then
 // free. The mutex guards the struct; completing an accept dispatches it.
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +45,8 @@
 
 #define BACKLOG 128
 
-typedef struct {
+typedef struct ipc_listener ipc_listener;
+struct ipc_listener {
   nng_stream_listener sl;
   nni_posix_pfd *pfd;
   nng_sockaddr sa;
@@ -55,18 +59,58 @@ typedef struct {
   mode_t perms;
   bool has_perms;
   nni_mtx mtx;
-} ipc_listener;
+  ipc_listener *next_owner;   // ipc_owners_mtx
+  ipc_listener **owner_link;  // what points at us; NULL if we own no file
+  pid_t owner_pid;
+};
 
-static void ipc_remove_own_file(ipc_listener *l) {
+// The listeners that own a file. Their mutex is taken after a listener's.
+static pthread_mutex_t ipc_owners_mtx = PTHREAD_MUTEX_INITIALIZER;
+static ipc_listener *ipc_owners;
+
+static void ipc_own_file(ipc_listener *l, const struct stat *st) {
+  l->dev = st->st_dev;
+  l->ino = st->st_ino;
+  l->owner_pid = getpid();
+  (void)pthread_mutex_lock(&ipc_owners_mtx);
+  if ((l->next_owner = ipc_owners) != NULL) {
+    ipc_owners->owner_link = &l->next_owner;
+  }
+  l->owner_link = &ipc_owners;
+  ipc_owners = l;
+  (void)pthread_mutex_unlock(&ipc_owners_mtx);
+}
+
+static void ipc_unlink(const ipc_listener *l) {
   struct stat st;
 
-  if ((!l->started) || l->abstract) {
-    return;
-  }
   if ((lstat(l->sa.s_ipc.sa_path, &st) == 0) && (st.st_dev == l->dev) &&
       (st.st_ino == l->ino)) {
     (void)unlink(l->sa.s_ipc.sa_path);
   }
+}
+
+static void ipc_remove_own_file(ipc_listener *l) {
+  (void)pthread_mutex_lock(&ipc_owners_mtx);
+  if (l->owner_link != NULL) {
+    if ((*l->owner_link = l->next_owner) != NULL) {
+      l->next_owner->owner_link = l->owner_link;
+    }
+    l->owner_link = NULL;
+    ipc_unlink(l);
+  }
+  (void)pthread_mutex_unlock(&ipc_owners_mtx);
+}
+
+// A forked child that exits must not take its parent's files along.
+__attribute__((destructor)) static void ipc_remove_files_at_exit(void) {
+  (void)pthread_mutex_lock(&ipc_owners_mtx);
+  for (const ipc_listener *l = ipc_owners; l != NULL; l = l->next_owner) {
+    if (l->owner_pid == getpid()) {
+      ipc_unlink(l);
+    }
+  }
+  (void)pthread_mutex_unlock(&ipc_owners_mtx);
 }
 
 static void ipc_listener_close(void *arg) {
@@ -402,8 +446,7 @@ static int ipc_bind_path(ipc_listener *l, int fd) {
   if (rv != 0) {
     (void)unlink(private_path);
   } else {
-    l->dev = st.st_dev;
-    l->ino = st.st_ino;
+    ipc_own_file(l, &st);
   }
   (void)close(lock);  // gives the lock up
   return (rv);
