@@ -1,0 +1,703 @@
+import * as fs from 'node:fs'
+import { once } from 'node:events'
+import type { PairSocket } from '../lib'
+import { ending, inProcess, type Main } from './support/childProcess'
+import { unusedUrl, type Run } from './support/command'
+import { RawListener } from './support/rawPeer'
+import {
+  freeUrl,
+  ipcPath,
+  socket,
+  transports,
+  type Transport
+} from './support/transports'
+
+const SUCCESS = { code: 0, signal: null }
+
+/** Sends and receives without end, until the socket is closed. */
+function busy(sock: PairSocket): void {
+  const send = async () => {
+    for (;;) await sock.send(Buffer.alloc(1000))
+  }
+  const recv = async () => {
+    for (;;) await sock.recv()
+  }
+  send().catch(() => {})
+  recv().catch(() => {})
+}
+
+/** A socket of the test that listens. */
+async function listening(transport: Transport) {
+  const peer = socket()
+  const { url } = await peer.listen(freeUrl(transport))
+  return { peer, url }
+}
+
+/** Connects to a process that says where it listens. */
+async function dialTo(run: Run): Promise<PairSocket> {
+  let url: string | undefined
+  await run.until(({ lines }) => {
+    url = lines.find((line) => /^(tcp|ipc):/.test(line))
+    return url !== undefined
+  })
+  const peer = socket()
+  await peer.dial(url!)
+  return peer
+}
+
+describe('a process that has nothing left to do', () => {
+  test('ends when it only loaded the package', async () => {
+    const run = inProcess(({ say }) => say('loaded'))
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(run.lines).toEqual(['loaded'])
+  })
+
+  test('ends with open sockets that have no endpoint', async () => {
+    const run = inProcess(({ lib, say }) => {
+      for (let i = 0; i < 10; i++) {
+        const sock = new lib.PairSocket()
+        sock.trySend('never sent')
+        void sock.recv().then(() => say('received'))
+      }
+    })
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(run.lines).toEqual([])
+  })
+
+  test('ends when dialing has failed', async () => {
+    const run = inProcess(({ lib, say }, url) => {
+      new lib.PairSocket()
+        .dial(url)
+        .catch(({ code }: NodeJS.ErrnoException) => say(String(code)))
+    }, `ipc://${ipcPath()}`)
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(run.lines).toEqual(['ECONNREFUSED'])
+  })
+})
+
+describe.each(transports)('an endpoint over %s', (transport) => {
+  test('keeps the process of a listener alive until close()', async () => {
+    const run = inProcess(async ({ lib, say, once }, at) => {
+      process.on('beforeExit', () => say('nothing left'))
+      const sock = new lib.PairSocket()
+      say((await sock.listen(at)).url)
+      // Two peers, one after the other, and nothing in between.
+      for (let i = 0; i < 2; i++) {
+        say(String(await sock.recv()))
+        await once(sock, 'disconnect')
+      }
+      say('closing')
+      await sock.close()
+    }, freeUrl(transport))
+    for (const name of ['one', 'two']) {
+      const peer = await dialTo(run)
+      await peer.send(name)
+      await run.line(name)
+      await peer.close()
+    }
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(run.lines.slice(1)).toEqual([
+      'one',
+      'two',
+      'closing',
+      'nothing left'
+    ])
+  })
+
+  test('keeps the process of a dialer alive, with a peer and without', async () => {
+    const url = await unusedUrl(transport)
+    const first = socket()
+    await first.listen(url)
+    const run = inProcess(async ({ lib, say }, url) => {
+      process.on('beforeExit', () => say('nothing left'))
+      const sock = new lib.PairSocket({ reconnectMin: 10, reconnectMax: 50 })
+      sock.on('disconnect', () => say('alone'))
+      await sock.dial(url)
+      // Two messages, of two peers, with a while of nobody in between.
+      say(String(await sock.recv()))
+      say(String(await sock.recv()))
+      await sock.close()
+    }, url)
+    await first.send('one')
+    await run.line('one')
+    await first.close()
+    await run.line('alone')
+    const second = socket()
+    await second.listen(url)
+    await second.send('two')
+    expect(await ending(run)).toEqual(SUCCESS)
+    // It may have met the closing listener once more.
+    expect([...new Set(run.lines)]).toEqual([
+      'one',
+      'alone',
+      'two',
+      'nothing left'
+    ])
+  })
+
+  test('keeps the process alive while dialing', async () => {
+    const url = await unusedUrl(transport)
+    const run = inProcess(async ({ lib, say }, url) => {
+      const sock = new lib.PairSocket({ reconnectMin: 10, reconnectMax: 50 })
+      await sock.dial(url, { retry: true })
+      say('dialing')
+      say(String(await sock.recv()))
+      await sock.close()
+    }, url)
+    await run.line('dialing')
+    const peer = socket()
+    await peer.listen(url)
+    await peer.send('at last')
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(run.lines).toEqual(['dialing', 'at last'])
+  })
+
+  test('lets the process go when it is closed itself', async () => {
+    const { peer, url } = await listening(transport)
+    const run = inProcess(
+      async ({ lib }, url, at) => {
+        const sock = new lib.PairSocket()
+        const dialer = await sock.dial(url)
+        const other = new lib.PairSocket()
+        const listener = await other.listen(at)
+        await dialer.close()
+        await listener.close()
+      },
+      url,
+      freeUrl(transport)
+    )
+    await once(peer, 'disconnect')
+    expect(await ending(run)).toEqual(SUCCESS)
+  })
+
+  test('lets the process go after unref()', async () => {
+    const { peer, url } = await listening(transport)
+    const at = freeUrl(transport)
+    const run = inProcess(
+      async ({ lib, say }, url, at) => {
+        const early = new lib.PairSocket().unref()
+        const late = new lib.PairSocket()
+        const { url: there } = await early.listen(at)
+        if (there.startsWith('ipc:')) say(there)
+        await late.dial(url)
+        void early.recv()
+        void late.recv()
+        late.unref()
+      },
+      url,
+      at
+    )
+    await once(peer, 'disconnect')
+    expect(await ending(run)).toEqual(SUCCESS)
+    for (const there of run.lines) {
+      expect(fs.existsSync(there.slice('ipc://'.length))).toBe(false)
+    }
+  })
+
+  test('keeps the process alive again after ref()', async () => {
+    const { peer, url } = await listening(transport)
+    const run = inProcess(async ({ lib, say }, url) => {
+      const sock = new lib.PairSocket()
+      await sock.dial(url)
+      sock.unref().ref()
+      say('waiting')
+      say(String(await sock.recv()))
+      await sock.close()
+    }, url)
+    await run.line('waiting')
+    await peer.send('done')
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(run.lines).toEqual(['waiting', 'done'])
+  })
+})
+
+describe.each(transports)('the natural end over %s', (transport) => {
+  test('waits for close(), which nobody awaits', async () => {
+    const { peer, url } = await listening(transport)
+    const count = 500
+    const run = inProcess(
+      async ({ lib }, url, count) => {
+        const sock = new lib.PairSocket({ sendBuffer: count })
+        await sock.dial(url)
+        for (let i = 0; i < count; i++) {
+          const message = Buffer.alloc(10_000)
+          message.writeUInt32LE(i)
+          await sock.send(message)
+        }
+        void sock.unref().close()
+      },
+      url,
+      count
+    )
+    for (let i = 0; i < count; i++) {
+      expect((await peer.recv()).readUInt32LE()).toBe(i)
+    }
+    expect(await ending(run)).toEqual(SUCCESS)
+  })
+
+  test('can be put off by beforeExit, again and again', async () => {
+    const { peer, url } = await listening(transport)
+    const run = inProcess(({ lib }, url) => {
+      let rounds = 0
+      process.on('beforeExit', () => {
+        if (rounds++ === 3) return
+        const sock = new lib.PairSocket()
+        void sock
+          .dial(url)
+          .then(() => sock.send(`round ${rounds}`))
+          .then(() => sock.close())
+      })
+    }, url)
+    for (let round = 1; round <= 3; round++) {
+      expect(String(await peer.recv())).toBe(`round ${round}`)
+    }
+    expect(await ending(run)).toEqual(SUCCESS)
+  })
+})
+
+describe.each(transports)('process.exit() over %s', (transport) => {
+  test('ends a process with traffic both ways', async () => {
+    const { peer, url } = await listening(transport)
+    const gone = once(peer, 'disconnect')
+    busy(peer)
+    const run = inProcess(async ({ lib }, url) => {
+      const sock = new lib.PairSocket()
+      await sock.dial(url)
+      void (async () => {
+        for (;;) await sock.send(Buffer.alloc(1000))
+      })()
+      for (let i = 0; i < 2000; i++) await sock.recv()
+      process.exit(7)
+    }, url)
+    expect(await ending(run)).toEqual({ code: 7, signal: null })
+    await gone
+  })
+
+  test('ends a process whose sockets talk to each other', async () => {
+    const run = inProcess(async ({ lib }, at) => {
+      let received = 0
+      for (let i = 0; i < 8; i++) {
+        const one = new lib.PairSocket()
+        const other = new lib.PairSocket()
+        const { url } = await one.listen(i === 0 ? at : at.replace(/$/, `${i}`))
+        await other.dial(url)
+        for (const [from, to] of [
+          [one, other],
+          [other, one]
+        ] as const) {
+          void (async () => {
+            // The large ones become memory of V8's.
+            for (let n = 0; ; n++) {
+              await from.send(Buffer.alloc(n % 10 === 0 ? 100_000 : 100))
+            }
+          })()
+          void (async () => {
+            for await (const _ of to) if (++received === 20_000) process.exit(3)
+          })()
+        }
+      }
+    }, freeUrl(transport))
+    expect(await ending(run)).toEqual({ code: 3, signal: null })
+  })
+
+  const events = {
+    connect: async (_run: Run, url: string) => {
+      await socket().dial(url)
+    },
+    disconnect: async (_run: Run, url: string) => {
+      const peer = socket()
+      await peer.dial(url)
+      await peer.close()
+    },
+    reject: async (_run: Run, url: string) => {
+      await socket().dial(url)
+      await socket().dial(url)
+    },
+    close: async (run: Run, url: string) => {
+      const peer = socket()
+      await peer.dial(url)
+      await peer.send('close')
+      await run.line('close')
+    }
+  }
+
+  test.each(Object.entries(events))(
+    'in a listener of %s',
+    async (event, cause) => {
+      const run = inProcess(
+        async ({ lib, say }, event, at) => {
+          const sock = new lib.PairSocket()
+          sock.on(event as 'close', () => process.exit(9))
+          say((await sock.listen(at)).url)
+          await sock.recv()
+          say('close')
+          await sock.close()
+        },
+        event,
+        freeUrl(transport)
+      )
+      await run.until(({ lines }) => lines.length > 0)
+      await cause(run, run.lines[0]!)
+      expect(await ending(run)).toEqual({ code: 9, signal: null })
+    }
+  )
+
+  test('while it listens, dials, closes', async () => {
+    // Accepts and says nothing: a handshake without end.
+    const silent = await RawListener.open(transport)
+    const { url } = await listening(transport)
+    const run = inProcess(
+      async ({ lib, say }, silent, url, at) => {
+        const dialing = new lib.PairSocket()
+        void dialing.dial(silent)
+        const closing = new lib.PairSocket()
+        await closing.dial(url)
+        for (let i = 0; i < 100; i++) void closing.send(Buffer.alloc(100_000))
+        void closing.close()
+        const listening = new lib.PairSocket()
+        void listening.listen(at)
+        say('now')
+        process.exit(5)
+      },
+      silent.url,
+      url,
+      freeUrl(transport)
+    )
+    expect(await ending(run)).toEqual({ code: 5, signal: null })
+    expect(run.lines).toEqual(['now'])
+  })
+
+  test('leaves sockets to be used in the handlers of exit', async () => {
+    const { peer, url } = await listening(transport)
+    const run = inProcess(async ({ lib, say }, url) => {
+      const sock = new lib.PairSocket()
+      process.on('exit', () => {
+        say(`accepted: ${sock.trySend('farewell')}`)
+        void sock.close()
+        say(`closed: ${sock.closed}`)
+      })
+      await sock.dial(url)
+      process.exit()
+    }, url)
+    const gone = once(peer, 'disconnect')
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(run.lines).toEqual(['accepted: true', 'closed: true'])
+    await gone
+  })
+})
+
+describe('the file of an ipc listener', () => {
+  const ways: [string, number, Main<[string]>][] = [
+    [
+      'process.exit()',
+      0,
+      async ({ lib, say }, path) => {
+        await new lib.PairSocket().listen(`ipc://${path}`)
+        say('listening')
+        process.exit()
+      }
+    ],
+    [
+      'an exception',
+      1,
+      async ({ lib, say }, path) => {
+        await new lib.PairSocket().listen(`ipc://${path}`)
+        say('listening')
+        throw new Error('my mistake')
+      }
+    ],
+    [
+      'process.exit() in a worker',
+      0,
+      ({ startWorker }, path) => {
+        startWorker(async ({ lib, say }, path) => {
+          await new lib.PairSocket().listen(`ipc://${path}`)
+          say('listening')
+          process.exit()
+        }, path)
+      }
+    ],
+    [
+      'process.exit() while a worker listens',
+      0,
+      ({ startWorker }, path) => {
+        startWorker(async ({ lib, say, parentPort }, path) => {
+          await new lib.PairSocket().listen(`ipc://${path}`)
+          say('listening')
+          parentPort!.postMessage('listening')
+        }, path).on('message', () => process.exit())
+      }
+    ]
+  ]
+
+  test.each(ways)('is gone after %s', async (_, code, main) => {
+    const path = ipcPath()
+    const run = inProcess(main, path)
+    expect(await ending(run)).toEqual({ code, signal: null })
+    expect(run.lines[0]).toBe('listening')
+    expect(fs.existsSync(path)).toBe(false)
+  })
+
+  test('stays if it is not its own any more', async () => {
+    const path = ipcPath()
+    const run = inProcess(async ({ lib, fs, say }, path) => {
+      process.on('SIGTERM', () => process.exit())
+      await new lib.PairSocket().listen(`ipc://${path}`)
+      fs.unlinkSync(path)
+      say('listening')
+    }, path)
+    await run.line('listening')
+    await socket().listen(`ipc://${path}`)
+    run.kill('SIGTERM')
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(fs.existsSync(path)).toBe(true)
+  })
+})
+
+describe.each(transports)('a worker over %s', (transport) => {
+  // What each worker does until it ends: everything at once.
+  const ends: [string, number, Main<[string]>][] = [
+    [
+      'process.exit()',
+      4,
+      async ({ lib }, url) => {
+        const sock = new lib.PairSocket()
+        await sock.dial(url)
+        void (async () => {
+          for (;;) await sock.send(Buffer.alloc(1000))
+        })()
+        for (let i = 0; i < 2000; i++) await sock.recv()
+        process.exit(4)
+      }
+    ],
+    [
+      'process.exit() in a listener',
+      4,
+      async ({ lib }, url) => {
+        const sock = new lib.PairSocket()
+        sock.on('connect', () => process.exit(4))
+        await sock.dial(url)
+        await sock.recv()
+      }
+    ],
+    [
+      'process.exit() while it dials and closes',
+      4,
+      async ({ lib }, url) => {
+        const sock = new lib.PairSocket()
+        await sock.dial(url)
+        await sock.send('there')
+        void sock.close()
+        void new lib.PairSocket().dial(url)
+        void new lib.PairSocket().listen(url)
+        process.exit(4)
+      }
+    ],
+    [
+      'terminate()',
+      1,
+      async ({ lib, parentPort }, url) => {
+        const sock = new lib.PairSocket()
+        await sock.dial(url)
+        void (async () => {
+          for (;;) await sock.send(Buffer.alloc(1000))
+        })()
+        for (let i = 0; i < 2000; i++) await sock.recv()
+        parentPort!.postMessage('terminate')
+        for (;;) await sock.recv()
+      }
+    ],
+    [
+      'terminate() in the middle of JavaScript',
+      1,
+      async ({ lib, parentPort }, url) => {
+        const sock = new lib.PairSocket()
+        await sock.dial(url)
+        for (let i = 0; i < 2000; i++) await sock.recv()
+        parentPort!.postMessage('terminate')
+        for (;;) {
+          sock.trySend('without end')
+          sock.tryRecv()
+        }
+      }
+    ],
+    [
+      'its natural end',
+      0,
+      async ({ lib }, url) => {
+        const sock = new lib.PairSocket()
+        await sock.dial(url)
+        for (let i = 0; i < 2000; i++) await sock.recv()
+        sock.unref()
+      }
+    ]
+  ]
+
+  test.each(ends)(
+    'ends alone by %s; its process goes on',
+    async (_, code, main) => {
+      const run = inProcess(
+        async ({ lib, say, once, startWorker }, main, at) => {
+          const sock = new lib.PairSocket()
+          const { url } = await sock.listen(at)
+          void (async () => {
+            for (;;) await sock.send(Buffer.alloc(1000))
+          })().catch(() => {})
+          void (async () => {
+            for await (const _ of sock) continue
+          })()
+          const gone = once(sock, 'disconnect')
+          const worker = startWorker(main, url)
+          worker.on('message', () => void worker.terminate())
+          const [code] = (await once(worker, 'exit')) as [number]
+          await gone
+          say(`worker: ${code}`)
+          await sock.close()
+        },
+        String(main),
+        freeUrl(transport)
+      )
+      expect(await ending(run)).toEqual(SUCCESS)
+      expect(run.lines).toEqual([`worker: ${code}`])
+    }
+  )
+
+  test('is taken along by process.exit() in the main thread', async () => {
+    const { peer, url } = await listening(transport)
+    const gone = once(peer, 'disconnect')
+    busy(peer)
+    const run = inProcess(({ startWorker }, url) => {
+      startWorker(async ({ lib, parentPort }, url) => {
+        const sock = new lib.PairSocket()
+        await sock.dial(url)
+        void (async () => {
+          for (;;) await sock.send(Buffer.alloc(1000))
+        })()
+        for (let i = 0; i < 2000; i++) await sock.recv()
+        parentPort!.postMessage('busy')
+        for (;;) await sock.recv()
+      }, url).on('message', () => process.exit(6))
+    }, url)
+    expect(await ending(run)).toEqual({ code: 6, signal: null })
+    await gone
+  })
+})
+
+describe.each(transports)('a signal over %s', (transport) => {
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    '%s ends a busy process, as ever',
+    async (signal) => {
+      const { peer, url } = await listening(transport)
+      const gone = once(peer, 'disconnect')
+      const run = inProcess(async ({ lib, say }, url) => {
+        const sock = new lib.PairSocket()
+        await sock.dial(url)
+        void (async () => {
+          for (;;) await sock.send(Buffer.alloc(1000))
+        })()
+        for (let i = 0; i < 1000; i++) await sock.recv()
+        say('busy')
+        for (;;) await sock.recv()
+      }, url)
+      busy(peer)
+      await run.line('busy')
+      run.kill(signal)
+      expect(await ending(run)).toEqual({ code: null, signal })
+      await gone
+    }
+  )
+
+  test('is handled while messages come', async () => {
+    const { peer, url } = await listening(transport)
+    const run = inProcess(async ({ lib, say }, url) => {
+      const sock = new lib.PairSocket()
+      process.on('SIGTERM', () => {
+        say('closing')
+        void sock.close({ timeout: 0 })
+      })
+      await sock.dial(url)
+      await sock.recv()
+      say('busy')
+      for await (const _ of sock) continue
+      say('closed')
+    }, url)
+    busy(peer)
+    await run.line('busy')
+    run.kill('SIGTERM')
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(run.lines).toEqual(['busy', 'closing', 'closed'])
+  })
+})
+
+describe.each(transports)('what nobody catches over %s', (transport) => {
+  test('ends a busy process: an exception', async () => {
+    const { peer, url } = await listening(transport)
+    const gone = once(peer, 'disconnect')
+    busy(peer)
+    const run = inProcess(async ({ lib }, url) => {
+      const sock = new lib.PairSocket()
+      await sock.dial(url)
+      for (let i = 0; i < 1000; i++) await sock.recv()
+      setImmediate(() => {
+        throw new Error('my mistake')
+      })
+      for (;;) await sock.recv()
+    }, url)
+    expect(await ending(run)).toEqual({ code: 1, signal: null })
+    expect(run.lines).toContain('Error: my mistake')
+    await gone
+  })
+
+  test('ends a busy process: a rejection of the socket', async () => {
+    const { peer, url } = await listening(transport)
+    const gone = once(peer, 'disconnect')
+    const run = inProcess(async ({ lib }, url) => {
+      const sock = new lib.PairSocket({ recvTimeout: 1 })
+      await sock.dial(url)
+      await sock.recv()
+    }, url)
+    expect(await ending(run)).toEqual({ code: 1, signal: null })
+    expect(run.lines).toContainEqual(
+      expect.stringContaining('NngError: recv ETIMEDOUT')
+    )
+    await gone
+  })
+
+  test.each(['connect', 'disconnect', 'reject'] as const)(
+    'reaches uncaughtException from a listener of %s; the socket goes on',
+    async (event) => {
+      const run = inProcess(
+        async ({ lib, say }, event, at) => {
+          process.on('uncaughtException', (error) => say(error.message))
+          const sock = new lib.PairSocket()
+          sock.on(event, () => {
+            throw new Error('my mistake')
+          })
+          sock.on('close', () => say('close'))
+          say((await sock.listen(at)).url)
+          for (;;) {
+            const message = String(await sock.recv())
+            say(message)
+            if (message === 'end') break
+            await sock.send(message)
+          }
+          await sock.close()
+          process.exit(0)
+        },
+        event,
+        freeUrl(transport)
+      )
+      await (await dialTo(run)).close()
+      const peer = await dialTo(run)
+      const { url } = peer.peer!
+      await socket().dial(url)
+      await peer.send('go on')
+      expect(String(await peer.recv())).toBe('go on')
+      await run.line('my mistake')
+      await peer.send('end')
+      expect(await ending(run)).toEqual(SUCCESS)
+      const others = run.lines.filter((line) => line !== 'my mistake')
+      expect(others.slice(1)).toEqual(['go on', 'end', 'close'])
+    }
+  )
+})

@@ -1,0 +1,68 @@
+import * as path from 'node:path'
+import { Run, buildIfStale, type Exit } from './command'
+
+/** What the code of a process of its own is given. */
+export interface Tools {
+  lib: typeof import('../../lib')
+  fs: typeof import('node:fs')
+  once: typeof import('node:events').once
+  parentPort: import('node:worker_threads').MessagePort | null
+  /** Lets the event loop turn. */
+  turn: typeof import('node:timers/promises').setImmediate
+  /** Writes a line that the test sees (`Run.line`), whatever comes next. */
+  say: (text: string) => void
+  /** Runs such a function, or the source of one, in a worker thread. */
+  startWorker: <A extends readonly unknown[]>(
+    main: Main<A> | string,
+    ...args: A
+  ) => import('node:worker_threads').Worker
+}
+
+/**
+ * Code for another process or thread, which is given its source alone: what
+ * it needs comes with the tools and the arguments, as JSON.
+ */
+export type Main<A extends readonly unknown[]> = (
+  tools: Tools,
+  ...args: A
+) => unknown
+
+/** Runs a function in a process of its own, with the built package. */
+export function inProcess<A extends readonly unknown[]>(
+  main: Main<A>,
+  ...args: A
+): Run {
+  return inProcessWith([], main, ...args)
+}
+
+/** The same with options for node. */
+export function inProcessWith<A extends readonly unknown[]>(
+  nodeOptions: readonly string[],
+  main: Main<A>,
+  ...args: A
+): Run {
+  buildIfStale()
+  const tools = path.join(__dirname, 'childTools.cjs')
+  const source =
+    `const { tools } = require(${JSON.stringify(tools)})\n` +
+    `;(${String(main)})(tools, ...${JSON.stringify(args)})`
+  return new Run(process.execPath, [...nodeOptions, '-e', source])
+}
+
+// Far more than any machine takes, and less than a test's own limit: a process
+// that hangs is told from one that is slow.
+const END_WITHIN_MS = 20_000
+
+/** How a process ended, which must be soon; else it is killed and named. */
+export async function ending(run: Run): Promise<Exit> {
+  let hangs = false
+  const timer = setTimeout(() => {
+    hangs = true
+    run.kill('SIGKILL')
+  }, END_WITHIN_MS)
+  const exit = await run.exit
+  clearTimeout(timer)
+  if (hangs)
+    throw new Error(`does not end; it wrote:\n${run.stamped.join('\n')}`)
+  return exit
+}

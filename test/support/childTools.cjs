@@ -1,0 +1,28 @@
+// What a function that childProcess.ts runs in another process is given, and
+// the way to hand on another such function to a worker thread.
+
+const { once } = require('node:events')
+const fs = require('node:fs')
+const { setImmediate } = require('node:timers/promises')
+const { Worker, parentPort } = require('node:worker_threads')
+const lib = require('../../dist')
+
+/** The source of a call of `main` in another process or thread. */
+function sourceOf(main, args) {
+  return (
+    `const { tools } = require(${JSON.stringify(__filename)})\n` +
+    `;(${String(main)})(tools, ...${JSON.stringify(args)})`
+  )
+}
+
+exports.tools = {
+  lib,
+  fs,
+  once,
+  parentPort,
+  turn: setImmediate,
+  // Synchronous, so that what was said is never lost.
+  say: (text) => void fs.writeSync(2, `${text}\n`),
+  startWorker: (main, ...args) =>
+    new Worker(sourceOf(main, args), { eval: true })
+}
