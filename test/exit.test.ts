@@ -83,8 +83,11 @@ describe.each(transports)('an endpoint over %s', (transport) => {
       say((await sock.listen(at)).url)
       // Two peers, one after the other, and nothing in between.
       for (let i = 0; i < 2; i++) {
-        say(String(await sock.recv()))
-        await once(sock, 'disconnect')
+        const left = once(sock, 'disconnect')
+        const name = String(await sock.recv())
+        say(name)
+        await left
+        say(`${name} left`)
       }
       say('closing')
       await sock.close()
@@ -94,11 +97,14 @@ describe.each(transports)('an endpoint over %s', (transport) => {
       await peer.send(name)
       await run.line(name)
       await peer.close()
+      await run.line(`${name} left`)
     }
     expect(await ending(run)).toEqual(SUCCESS)
     expect(run.lines.slice(1)).toEqual([
       'one',
+      'one left',
       'two',
+      'two left',
       'closing',
       'nothing left'
     ])
@@ -236,21 +242,24 @@ describe.each(transports)('the natural end over %s', (transport) => {
   })
 
   test('can be put off by beforeExit, again and again', async () => {
-    const { peer, url } = await listening(transport)
-    const run = inProcess(({ lib }, url) => {
-      let rounds = 0
-      process.on('beforeExit', () => {
-        if (rounds++ === 3) return
-        const sock = new lib.PairSocket()
-        void sock
-          .dial(url)
-          .then(() => sock.send(`round ${rounds}`))
-          .then(() => sock.close())
-      })
-    }, url)
-    for (let round = 1; round <= 3; round++) {
-      expect(String(await peer.recv())).toBe(`round ${round}`)
-    }
+    const rounds = [1, 2, 3]
+    const peers = await Promise.all(rounds.map(() => listening(transport)))
+    const run = inProcess(
+      ({ lib }, urls) => {
+        process.on('beforeExit', () => {
+          const url = urls.shift()
+          if (url === undefined) return
+          const sock = new lib.PairSocket()
+          void sock
+            .dial(url)
+            .then(() => sock.send(`then ${urls.length}`))
+            .then(() => sock.close())
+        })
+      },
+      peers.map(({ url }) => url)
+    )
+    const messages = await Promise.all(peers.map(({ peer }) => peer.recv()))
+    expect(messages.map(String)).toEqual(['then 2', 'then 1', 'then 0'])
     expect(await ending(run)).toEqual(SUCCESS)
   })
 })
@@ -670,6 +679,7 @@ describe.each(transports)('what nobody catches over %s', (transport) => {
         async ({ lib, say }, event, at) => {
           process.on('uncaughtException', (error) => say(error.message))
           const sock = new lib.PairSocket()
+          sock.once('disconnect', () => say('alone'))
           sock.on(event, () => {
             throw new Error('my mistake')
           })
@@ -688,16 +698,25 @@ describe.each(transports)('what nobody catches over %s', (transport) => {
         freeUrl(transport)
       )
       await (await dialTo(run)).close()
+      await run.line('alone')
       const peer = await dialTo(run)
-      const { url } = peer.peer!
-      await socket().dial(url)
+      await peer.send('here')
+      expect(String(await peer.recv())).toBe('here')
+      // To be turned away.
+      await socket().dial(run.lines[0]!)
+      await run.line('my mistake')
       await peer.send('go on')
       expect(String(await peer.recv())).toBe('go on')
-      await run.line('my mistake')
       await peer.send('end')
       expect(await ending(run)).toEqual(SUCCESS)
       const others = run.lines.filter((line) => line !== 'my mistake')
-      expect(others.slice(1)).toEqual(['go on', 'end', 'close'])
+      expect(others.slice(1)).toEqual([
+        'alone',
+        'here',
+        'go on',
+        'end',
+        'close'
+      ])
     }
   )
 })
