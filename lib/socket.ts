@@ -504,6 +504,8 @@ export class PairSocket
     url: string,
     options: WaitOptions
   ): Promise<Listener | Dialer> {
+    const { signal } = options
+    signal?.throwIfAborted()
     for (const pause of LISTEN_OR_DIAL_PAUSES_MS.keys()) {
       const listenError = await this.#listen(url).catch((e: unknown) => e)
       if (listenError instanceof Listener) return listenError
@@ -511,7 +513,9 @@ export class PairSocket
       try {
         return await this.#dial(url, options, listenError)
       } catch (error) {
-        if (!(error instanceof NngError)) throw error
+        if (!(error instanceof NngError) || error === signal?.reason) {
+          throw error
+        }
         const again = LISTEN_OR_DIAL_PAUSES_MS[pause + 1]
         const raced =
           listenError.errno === NNG.EADDRINUSE &&

@@ -1,0 +1,424 @@
+import { getEventListeners, once } from 'node:events'
+import * as net from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { NngError, PairSocket, WaitOptions } from '../lib'
+import { settle } from './support/full'
+import { random } from './support/random'
+import {
+  connectedPair,
+  ipcPath,
+  socket,
+  transports,
+  type Transport
+} from './support/transports'
+import { until } from './support/until'
+
+/** Ways to cancel a call, from before it is made to long after it. */
+function cancelling(
+  next: () => number
+): [options: WaitOptions, begun: () => void] {
+  const controller = new AbortController()
+  const { signal } = controller
+  const abort = () => controller.abort('cancelled')
+  switch (Math.floor(next() * 10)) {
+    case 0:
+      abort()
+      return [{ signal }, () => {}]
+    case 1:
+      return [{ signal }, abort]
+    case 2:
+      return [{ signal }, () => queueMicrotask(abort)]
+    case 3:
+      return [{ signal }, () => process.nextTick(abort)]
+    case 4:
+      return [{ signal }, () => setImmediate(abort)]
+    case 5:
+      return [{ signal }, () => setTimeout(abort, next() * 3)]
+    case 6:
+      return [{ timeout: 0 }, () => {}]
+    case 7:
+      return [{ timeout: next() * 3 }, () => {}]
+    case 8:
+      return [{ signal, timeout: 2 }, () => setTimeout(abort, 2)]
+    default:
+      return [{}, () => {}]
+  }
+}
+
+function wasCancelled(error: unknown): void {
+  if (error === 'cancelled') return
+  expect(['ETIMEDOUT', 'ECLOSED']).toContain((error as NngError).code)
+}
+
+/** Calls that take a signal; each has to wait on a lonely socket. */
+const waiting: [
+  name: string,
+  call: (sock: PairSocket, options: WaitOptions) => Promise<unknown>
+][] = [
+  ['recv', (sock, options) => sock.recv(options)],
+  ['recvMany', (sock, options) => sock.recvMany(5, options)],
+  ['send', (sock, options) => sock.send('never', options)],
+  ['sendMany', (sock, options) => sock.sendMany(['never'], options)],
+  ['drain', (sock, options) => sock.drain(options)]
+]
+
+/** A socket that has no peer and no room. */
+async function lonely(): Promise<PairSocket> {
+  const sock = socket({ sendBuffer: 1 })
+  await sock.send('the only one')
+  return sock
+}
+
+function timers(): number {
+  return process
+    .getActiveResourcesInfo()
+    .filter((resource) => resource === 'Timeout').length
+}
+
+const increasing = (list: number[]) =>
+  list.every((n, i) => !i || n > list[i - 1]!)
+
+describe.each(transports)('random cancelling over %s', (transport) => {
+  test.each([0, 1, 128])(
+    'of recv, recvBuffer %d: no message is lost, doubled or overtaken',
+    async (recvBuffer) => {
+      const next = random(recvBuffer + 1)
+      const { listening, dialing } = await connectedPair(transport, {
+        listening: { recvBuffer }
+      })
+      const received: number[] = []
+      const tried: number[] = []
+      let cancelled = 0
+      let outstanding = 0
+      const receive = async (): Promise<void> => {
+        outstanding++
+        const [options, begun] = cancelling(next)
+        try {
+          if (next() < 0.2) {
+            const call = listening.recvMany(1 + Math.floor(next() * 5), options)
+            begun()
+            received.push(...(await call).map(Number))
+          } else {
+            const call = listening.recv(options)
+            begun()
+            received.push(Number(await call))
+          }
+        } catch (error) {
+          wasCancelled(error)
+          cancelled++
+        }
+        outstanding--
+      }
+      let enough = false
+      let total = 0
+      const sending = (async () => {
+        while (!enough) {
+          for (let burst = Math.floor(next() * 8); burst > 0; burst--) {
+            await dialing.send(String(total++))
+          }
+          for (let pause = Math.floor(next() * 3); pause > 0; pause--) {
+            await turn()
+          }
+        }
+      })()
+      while (!enough || received.length + tried.length < total) {
+        if (outstanding < 8) void receive()
+        else await turn()
+        if (next() < 0.1) await turn()
+        const message = next() < 0.1 ? listening.tryRecv() : undefined
+        if (message) tried.push(Number(message))
+        enough = received.length > 1500 && cancelled > 1500
+      }
+      await sending
+      await listening.close()
+      await until(() => outstanding === 0)
+      expect(increasing(received)).toBe(true)
+      expect(increasing(tried)).toBe(true)
+      expect(new Set([...received, ...tried]).size).toBe(total)
+      expect(received.length + tried.length).toBe(total)
+    }
+  )
+
+  test.each([0, 1, 16])(
+    'of send, sendBuffer %d: what was cancelled is not sent, all else is',
+    async (sendBuffer) => {
+      const next = random(sendBuffer + 101)
+      const { listening, dialing } = await connectedPair(transport, {
+        listening: { recvBuffer: 0 },
+        dialing: { sendBuffer }
+      })
+      // Large, so that the kernel is often full.
+      const padding = Buffer.alloc(64 * 1024)
+      const accepted: number[] = []
+      let cancelled = 0
+      let outstanding = 0
+      const send = async (i: number): Promise<void> => {
+        outstanding++
+        const [options, begun] = cancelling(next)
+        padding.writeUInt32LE(i)
+        try {
+          const call = dialing.send(padding, options)
+          begun()
+          await call
+          accepted.push(i)
+        } catch (error) {
+          wasCancelled(error)
+          cancelled++
+        }
+        outstanding--
+      }
+      const received: number[] = []
+      const receiving = (async () => {
+        for await (const message of listening) {
+          received.push(message.readUInt32LE())
+          if (next() < 0.2) await turn()
+        }
+      })()
+      for (let i = 0; i < 3000; i++) {
+        void send(i)
+        while (outstanding > 20) await turn()
+      }
+      await until(() => outstanding === 0)
+      await until(() => received.length === accepted.length)
+      await listening.close()
+      await receiving
+      expect(received).toEqual(accepted.sort((a, b) => a - b))
+      expect(cancelled).toBeGreaterThan(100)
+      expect(dialing.stats()).toMatchObject({
+        messagesSent: accepted.length,
+        unsentMessages: 0,
+        waitingSends: 0
+      })
+    }
+  )
+
+  test('an abort and a message that are there together: one wins', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    for (let i = 0; i < 20; i++) {
+      const controller = new AbortController()
+      const { signal } = controller
+      const lost = listening.recv({ signal })
+      await dialing.send(`${i} lost`)
+      const { messagesReceived } = listening.stats()
+      // It arrives while the event loop does not turn; then the abort comes.
+      const deadline = performance.now() + 10_000
+      while (
+        listening.stats().unreadMessages === 0 &&
+        listening.stats().messagesReceived === messagesReceived &&
+        performance.now() < deadline
+      ) {
+        continue
+      }
+      controller.abort('mine')
+      const outcome = await lost.then(String, (reason) => String(reason))
+      if (outcome === 'mine') {
+        expect(String(await listening.recv())).toBe(`${i} lost`)
+      } else {
+        expect(outcome).toBe(`${i} lost`)
+      }
+
+      const won = listening.recv({ signal: new AbortController().signal })
+      await dialing.send(`${i} won`)
+      expect(String(await won)).toBe(`${i} won`)
+    }
+    expect(listening.tryRecv()).toBeUndefined()
+  })
+})
+
+describe.each(waiting)('cancelling %s', (_, call) => {
+  const reasons: [name: string, reason: unknown][] = [
+    ['an error', new Error('mine')],
+    ['text', 'mine'],
+    ['an object', { mine: true }],
+    ['null', null]
+  ]
+  test.each(reasons)('rejects with the reason, %s', async (_, reason) => {
+    const sock = await lonely()
+    const controller = new AbortController()
+    const pending = call(sock, { signal: controller.signal })
+    controller.abort(reason)
+    await expect(pending).rejects.toBe(reason)
+    await expect(call(sock, { signal: controller.signal })).rejects.toBe(reason)
+    expect(sock.stats()).toMatchObject({ unsentMessages: 1, waitingSends: 0 })
+  })
+
+  test('the reasons that Node makes', async () => {
+    const sock = await lonely()
+    const signals = [
+      AbortSignal.abort(),
+      AbortSignal.timeout(1),
+      AbortSignal.any([AbortSignal.timeout(1)])
+    ]
+    const errors = await Promise.all(
+      signals.map((signal) => call(sock, { signal }).catch((error) => error))
+    )
+    expect(errors.map((error: Error) => error.name)).toEqual([
+      'AbortError',
+      'TimeoutError',
+      'TimeoutError'
+    ])
+    for (const [i, error] of errors.entries()) {
+      expect(error).toBe(signals[i]!.reason)
+    }
+  })
+
+  test('timeout 0 does not wait, a short one ends with ETIMEDOUT', async () => {
+    const sock = await lonely()
+    for (const timeout of [0, 1, 5.5]) {
+      await expect(call(sock, { timeout })).rejects.toMatchObject({
+        name: 'NngError',
+        code: 'ETIMEDOUT',
+        errno: 5
+      })
+    }
+    expect(sock.stats()).toMatchObject({ unsentMessages: 1, waitingSends: 0 })
+  })
+
+  test('leaves no listener and no timer, however it ends', async () => {
+    const sock = await lonely()
+    const before = timers()
+    const controller = new AbortController()
+    const { signal } = controller
+    const listeners = () => getEventListeners(signal, 'abort').length
+    const timeout = 1_000_000
+
+    await expect(call(sock, { signal, timeout: 1 })).rejects.toThrow()
+    expect([listeners(), timers()]).toEqual([0, before])
+
+    const closed = expect(call(sock, { signal, timeout })).rejects.toThrow()
+    expect([listeners(), timers()]).toEqual([1, before + 1])
+    await sock.close()
+    await closed
+    expect([listeners(), timers()]).toEqual([0, before])
+    await expect(call(sock, { signal, timeout })).rejects.toThrow('ECLOSED')
+    expect([listeners(), timers()]).toEqual([0, before])
+
+    const other = await lonely()
+    const aborted = call(other, { signal, timeout })
+    controller.abort('mine')
+    await expect(aborted).rejects.toBe('mine')
+    expect([listeners(), timers()]).toEqual([0, before])
+
+    const done = new AbortController()
+    const served = call(other, { signal: done.signal, timeout })
+    const peer = socket()
+    await peer.listen(`ipc://${ipcPath()}`).then(({ url }) => other.dial(url))
+    await peer.send('for recv')
+    await served
+    expect(getEventListeners(done.signal, 'abort').length).toBe(0)
+    expect(timers()).toBe(before)
+  })
+})
+
+describe.each(transports)('cancelling dial over %s', (transport) => {
+  /** A listener that never says a word, and counts who comes. */
+  async function silent(transport: Transport): Promise<{
+    url: string
+    connections: net.Socket[]
+    server: net.Server
+  }> {
+    const connections: net.Socket[] = []
+    const server = net.createServer((connection) => {
+      connections.push(connection.resume())
+    })
+    servers.push(server)
+    const path = ipcPath()
+    server.listen(
+      transport === 'tcp' ? { port: 0, host: '127.0.0.1' } : { path }
+    )
+    await once(server, 'listening')
+    const url =
+      transport === 'tcp'
+        ? `tcp://127.0.0.1:${(server.address() as net.AddressInfo).port}`
+        : `ipc://${path}`
+    return { url, connections, server }
+  }
+
+  const servers: net.Server[] = []
+  afterEach(() => {
+    for (const server of servers.splice(0)) server.close()
+  })
+
+  const ways: [
+    name: string,
+    options: () => WaitOptions,
+    error: (options: WaitOptions, url: string) => unknown
+  ][] = [
+    [
+      'its timeout',
+      () => ({ timeout: 20 }),
+      (_, address) =>
+        expect.objectContaining({
+          code: 'ETIMEDOUT',
+          syscall: 'dial',
+          address
+        })
+    ],
+    [
+      'its signal',
+      () => ({ signal: AbortSignal.timeout(20) }),
+      ({ signal }) => signal!.reason as Error
+    ]
+  ]
+  test.each(ways)('%s closes the dialer', async (_, make, expected) => {
+    const { url, connections, server } = await silent(transport)
+    const sock = socket({ reconnectMin: 1, reconnectMax: 1 })
+    const arrived = once(server, 'connection')
+    const options = make()
+    const error: unknown = await sock.dial(url, options).catch((e) => e)
+    expect(error).toEqual(expected(options, url))
+    await arrived
+    await until(() => connections.every((connection) => connection.closed))
+    await settle(transport)
+    expect(connections.length).toBe(1)
+    if (options.signal) {
+      expect(getEventListeners(options.signal, 'abort').length).toBe(0)
+      await expect(sock.dial(url, options)).rejects.toBe(options.signal.reason)
+      await expect(sock.listenOrDial(url, options)).rejects.toBe(
+        options.signal.reason
+      )
+      expect(connections.length).toBe(1)
+    }
+    // It is none the worse for it.
+    const peer = socket()
+    const listener = await peer.listen(
+      transport === 'tcp' ? 'tcp://127.0.0.1:0' : `ipc://${ipcPath()}`
+    )
+    await sock.dial(listener.url)
+    await sock.send('hello')
+    expect(String(await peer.recv())).toBe('hello')
+  })
+
+  test('an abort that races the handshake leaves all or nothing', async () => {
+    const peer = socket()
+    const { url } = await peer.listen(
+      transport === 'tcp' ? 'tcp://127.0.0.1:0' : `ipc://${ipcPath()}`
+    )
+    const next = random(7)
+    let dialed = 0
+    for (let i = 0; i < 150; i++) {
+      const sock = socket()
+      const events: string[] = []
+      sock.on('connect', () => events.push('connect'))
+      sock.on('disconnect', () => events.push('disconnect'))
+      const controller = new AbortController()
+      const when = Math.floor(next() * 6)
+      const dialing = sock.dial(url, { signal: controller.signal })
+      void (async () => {
+        for (let turns = 0; turns < when; turns++) await turn()
+        controller.abort('late')
+      })()
+      try {
+        await dialing
+        expect(events).toEqual(['connect'])
+        dialed++
+      } catch (error) {
+        expect(error).toBe('late')
+      }
+      await sock.close()
+      expect(['', 'connect disconnect']).toContain(events.join(' '))
+    }
+    expect(dialed).toBeGreaterThan(0)
+    expect(dialed).toBeLessThan(150)
+  })
+})
