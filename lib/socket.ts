@@ -650,9 +650,12 @@ export class PairSocket
   // run before the promises that are settled meanwhile go on.
 
   #tell(news: () => void): void {
-    if (this.#news.length > 0) return this.#tellAfterMessages(news)
-    this.#news.push(news)
-    process.nextTick(this.#tellNext)
+    if (this.#news.length > 0) {
+      this.#tellAfterMessages(news)
+    } else {
+      this.#news.push(news)
+      process.nextTick(this.#tellNext)
+    }
   }
 
   #tellAfterMessages(news: () => void): void {

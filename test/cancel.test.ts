@@ -109,10 +109,10 @@ describe.each(transports)('random cancelling over %s', (transport) => {
         }
         outstanding--
       }
-      let enough = false
       let total = 0
+      const enough = () => received.length > 1500 && cancelled > 1500
       const sending = (async () => {
-        while (!enough) {
+        while (!enough()) {
           for (let burst = Math.floor(next() * 8); burst > 0; burst--) {
             await dialing.send(String(total++))
           }
@@ -121,13 +121,12 @@ describe.each(transports)('random cancelling over %s', (transport) => {
           }
         }
       })()
-      while (!enough || received.length + tried.length < total) {
+      while (!enough() || received.length + tried.length < total) {
         if (outstanding < 8) void receive()
         else await turn()
         if (next() < 0.1) await turn()
         const message = next() < 0.1 ? listening.tryRecv() : undefined
         if (message) tried.push(Number(message))
-        enough = received.length > 1500 && cancelled > 1500
       }
       await sending
       await listening.close()
@@ -176,7 +175,7 @@ describe.each(transports)('random cancelling over %s', (transport) => {
       })()
       for (let i = 0; i < 3000; i++) {
         void send(i)
-        while (outstanding > 20) await turn()
+        await until(() => outstanding <= 20)
       }
       await until(() => outstanding === 0)
       await until(() => received.length === accepted.length)
@@ -210,7 +209,7 @@ describe.each(transports)('random cancelling over %s', (transport) => {
         continue
       }
       controller.abort('mine')
-      const outcome = await lost.then(String, (reason) => String(reason))
+      const outcome = await lost.then(String, String)
       if (outcome === 'mine') {
         expect(String(await listening.recv())).toBe(`${i} lost`)
       } else {
@@ -250,9 +249,9 @@ describe.each(waiting)('cancelling %s', (_, call) => {
       AbortSignal.any([AbortSignal.timeout(1)])
     ]
     const errors = await Promise.all(
-      signals.map((signal) => call(sock, { signal }).catch((error) => error))
+      signals.map((signal) => call(sock, { signal }).catch((e: unknown) => e))
     )
-    expect(errors.map((error: Error) => error.name)).toEqual([
+    expect(errors.map((error) => (error as Error).name)).toEqual([
       'AbortError',
       'TimeoutError',
       'TimeoutError'
@@ -352,7 +351,7 @@ describe.each(transports)('cancelling dial over %s', (transport) => {
           code: 'ETIMEDOUT',
           syscall: 'dial',
           address
-        })
+        }) as unknown
     ],
     [
       'its signal',
@@ -365,7 +364,9 @@ describe.each(transports)('cancelling dial over %s', (transport) => {
     const sock = socket({ reconnectMin: 1, reconnectMax: 1 })
     const arrived = once(server, 'connection')
     const options = make()
-    const error: unknown = await sock.dial(url, options).catch((e) => e)
+    const error: unknown = await sock
+      .dial(url, options)
+      .catch((e: unknown) => e)
     expect(error).toEqual(expected(options, url))
     await arrived
     await until(() => connections.every((connection) => connection.closed))

@@ -171,16 +171,16 @@ describe.each(transports)('recv over %s', (transport) => {
       dialing: { sendBuffer: 8192 }
     })
     let turns = 0
-    let looping = true
+    const looping = new AbortController()
     const counting = (async () => {
-      for (; looping; turns++) await turn()
+      for (; !looping.signal.aborted; turns++) await turn()
     })()
     for (let i = 0; i < 4000; i++) await dialing.send('x')
     const sendTurns = turns
     await until(() => listening.stats().unreadMessages === 4000)
     turns = 0
     for (let i = 0; i < 4000; i++) await listening.recv()
-    looping = false
+    looping.abort()
     await counting
     expect(sendTurns).toBeGreaterThan(10)
     expect(turns).toBeGreaterThan(10)
