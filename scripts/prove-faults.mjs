@@ -22,7 +22,11 @@ const stockPlatform = {
 }
 const stockNng = {
   name: 'stock-nng',
-  options: ['-DNNG_PAIR_STOCK_NNG=ON', `-DNNG_PAIR_NNG_DIR=${stockTree}`]
+  options: [
+    '-DNNG_PAIR_STOCK_NNG=ON',
+    '-DNNG_PAIR_STOCK_PLATFORM=ON',
+    `-DNNG_PAIR_NNG_DIR=${stockTree}`
+  ]
 }
 
 // What each program shows, and what it is to fail without. Those of pair0 hold one of NNG's own

@@ -1,6 +1,6 @@
 // npm run sanitize address|thread [--build-only] [jest's arguments…]: builds
 // the addon and NNG under a sanitizer and runs the tests against that build;
-// under AddressSanitizer also test/sanitizers/leaks.mjs, with the check for
+// PLACEHOLDER
 // leaks. Any report, of whatever process, is a failure.
 
 import { execFileSync, spawnSync } from 'node:child_process'

@@ -251,15 +251,19 @@ describe.each(transports)('a graceful close over %s', (transport) => {
       listening: { recvBuffer: 0 },
       dialing: { sendBuffer: 10 }
     })
-    await fill(dialing, transport, (i) => String(i).padEnd(2 ** 18))
-    const { messagesSent } = dialing.stats()
+    const count = await fill(dialing, transport, (i) =>
+      String(i).padEnd(2 ** 18)
+    )
     const drained = expect(dialing.drain()).rejects.toMatchObject(CLOSED)
-    // Ten in the buffer, and one in the middle of being sent.
-    expect(await close(dialing)).toEqual({ unsent: 11 })
+    const { unsent } = await close(dialing)
+    // At most ten in the buffer, and one in the middle of being sent: the
+    // kernel may still have taken some.
+    expect(unsent).toBeGreaterThan(0)
+    expect(unsent).toBeLessThanOrEqual(11)
     await drained
     const received = await everything(listening)
     expect(received.map((message) => Number(message))).toEqual(
-      numbers(messagesSent).map(Number)
+      numbers(count - unsent).map(Number)
     )
   })
 
