@@ -1,7 +1,6 @@
 // npm run sanitize address|thread [--build-only] [jest's arguments…]: builds
-// the addon and NNG under a sanitizer and runs the tests against that build;
-// PLACEHOLDER
-// leaks. Any report, of whatever process, is a failure.
+// the addon and NNG under a sanitizer and runs tests against that build. Any
+// report, of whatever process, is a failure.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
