@@ -38,6 +38,8 @@ class Driver {
   virtual void Wake() = 0;
   // The environment's thread: whether its loop stays alive for this.
   virtual void KeepAlive(bool keep) = 0;
+  // Whether it takes a turn of the loop to stop it.
+  virtual bool StopsLater() const = 0;
   // The environment's thread: nothing is called any more. `done` follows,
   // from the loop or at once; the driver deletes itself before.
   virtual void Stop(std::function<void()> done) = 0;

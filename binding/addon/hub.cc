@@ -18,10 +18,15 @@ std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind) {
       [self](napi_env e) { self->Deliver(e); });
   if (!driver) return nullptr;
   // The hook holds the hub. Hooks run last come, first served: this one
-  // before the driver's own.
+  // before the driver's own. An asynchronous hook only where it is needed:
+  // Deno does not survive one.
   auto* held = new std::shared_ptr<Hub>(hub);
-  if (napi_add_async_cleanup_hook(env, &Hub::OnCleanup, held, nullptr) !=
-      napi_ok) {
+  const napi_status status =
+      driver->StopsLater()
+          ? napi_add_async_cleanup_hook(env, &Hub::OnCleanupBegun, held,
+                                        nullptr)
+          : napi_add_env_cleanup_hook(env, &Hub::OnCleanup, held);
+  if (status != napi_ok) {
     delete held;
     driver.release()->Stop([] {});
     return nullptr;
@@ -67,7 +72,15 @@ void Hub::Deliver(napi_env env) {
   }
 }
 
-void Hub::OnCleanup(napi_async_cleanup_hook_handle handle, void* arg) {
+void Hub::OnCleanupBegun(napi_async_cleanup_hook_handle handle, void* arg) {
+  End(arg, [handle] { napi_remove_async_cleanup_hook(handle); });
+}
+
+void Hub::OnCleanup(void* arg) {
+  End(arg, [] {});
+}
+
+void Hub::End(void* arg, std::function<void()> done) {
   std::unique_ptr<std::shared_ptr<Hub>> held(
       static_cast<std::shared_ptr<Hub>*>(arg));
   Hub* hub = held->get();
@@ -79,9 +92,7 @@ void Hub::OnCleanup(napi_async_cleanup_hook_handle handle, void* arg) {
     woken.swap(hub->woken_);
   }
   // The sockets, and with them the last of the hub, may outlive the driver.
-  std::exchange(hub->driver_, nullptr)->Stop([handle] {
-    napi_remove_async_cleanup_hook(handle);
-  });
+  std::exchange(hub->driver_, nullptr)->Stop(std::move(done));
 }
 
 }  // namespace nng_pair

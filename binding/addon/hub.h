@@ -15,6 +15,7 @@
 #include <node_api.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -46,7 +47,9 @@ class Hub : public Waker {
  private:
   Hub() = default;
 
-  static void OnCleanup(napi_async_cleanup_hook_handle handle, void* arg);
+  static void OnCleanupBegun(napi_async_cleanup_hook_handle handle, void* arg);
+  static void OnCleanup(void* arg);
+  static void End(void* arg, std::function<void()> done);
   void Deliver(napi_env env);
 
   Driver* driver_ = nullptr;  // deletes itself when it has stopped

@@ -28,6 +28,7 @@ class LoopDriver : public Driver {
   engine* GetEngine() const override { return engine_; }
   void Wake() override;
   void KeepAlive(bool keep) override;
+  bool StopsLater() const override { return true; }
   void Stop(std::function<void()> done) override;
 
  private:
