@@ -1,5 +1,6 @@
 // Bars, drawn as SVG: a panel for each job, ipc on the left and tcp on the right. Every panel starts at
 // zero and has its own scale; the line across the end of a bar goes from the lowest run to the highest.
+// The floor does nothing but move bytes: its bar is cut where it would make the others too small to see.
 
 import { figure } from './figures.mjs'
 import { number } from './table.mjs'
@@ -10,6 +11,7 @@ const VALUE = 70
 const PANEL = LABEL + BAR + VALUE
 const GAP = 30
 const MARGIN = 16
+const MIN_WIDTH = 560
 const ROW = 20
 const TITLE = 30
 const HEAD = 44
@@ -49,7 +51,10 @@ export function plots(jobs) {
 function chart(title, jobs, scale) {
   const columns = [...new Set(jobs.map(({ transport }) => transport))]
   const sizes = [...new Set(jobs.map(lineOf))]
-  const width = 2 * MARGIN + columns.length * PANEL + (columns.length - 1) * GAP
+  const width = Math.max(
+    MIN_WIDTH,
+    2 * MARGIN + columns.length * PANEL + (columns.length - 1) * GAP
+  )
   const parts = []
   let y = HEAD
   for (const size of sizes) {
@@ -72,6 +77,7 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .other { fill: #9aa4b2 }
 .floor { fill: #d5dae1 }
 .spread { stroke: #1f2328; stroke-opacity: 0.6 }
+.cut { stroke: #ffffff; stroke-width: 2; fill: none }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 }
 .back { fill: #0d1117 }
@@ -79,6 +85,7 @@ text { fill: #e6edf3 }
 .other { fill: #6e7681 }
 .floor { fill: #3d444d }
 .spread { stroke: #e6edf3 }
+.cut { stroke: #0d1117 }
 }
 </style>
 <rect class="back" width="${width}" height="${y}"/>
@@ -103,22 +110,37 @@ function shown({ rows }) {
 
 function panel(job, scale, x, top) {
   const rows = shown(job).map((row) => ({ row, ...figure(job, row) }))
-  const most = Math.max(...rows.map(({ max }) => (max > 0 ? max : 0)))
+  const most = longest(rows)
   const bars = rows.map(({ row, median, min, max, count }, i) => {
     const y = top + TITLE + i * ROW
-    const at = (value) => (x + LABEL + (value / most) * BAR).toFixed(1)
-    const middle = y + ROW / 2 - 2
     const label = `<text class="label" x="${x + LABEL - 8}" y="${y + 12}">${escape(row.name)}</text>`
     if (count === 0)
       return `${label}<text x="${x + LABEL}" y="${y + 12}">failed</text>`
+    const cut = max > most
+    const at = (value) => x + LABEL + (Math.min(value, most) / most) * BAR
+    const end = at(cut ? most : median)
+    const middle = y + (ROW - 5) / 2
     return [
       label,
-      `<rect class="${kind(row)}" x="${x + LABEL}" y="${y}" width="${((median / most) * BAR).toFixed(1)}" height="${ROW - 5}"/>`,
-      `<line class="spread" x1="${at(min)}" x2="${at(max)}" y1="${middle}" y2="${middle}"/>`,
-      `<text x="${(Number(at(max)) + 6).toFixed(1)}" y="${y + 12}">${number(median * scale)}</text>`
+      `<rect class="${kind(row)}" x="${x + LABEL}" y="${y}" width="${round(end - x - LABEL)}" height="${ROW - 5}"/>`,
+      cut
+        ? `<path class="cut" d="M${end - 14} ${y + ROW - 3}l5 ${1 - ROW}m5 0l-5 ${ROW - 1}"/>`
+        : `<path class="spread" d="M${round(at(min))} ${middle}H${round(at(max))}"/>`,
+      `<text x="${round(at(max) + 6)}" y="${y + 12}">${number(median * scale)}</text>`
     ].join('')
   })
   return `<text class="panel" x="${x}" y="${top + 16}">${escape(job.title)}</text>\n${bars.join('\n')}`
+}
+
+/** What the whole width stands for. */
+function longest(rows) {
+  const upTo = (some) =>
+    Math.max(0, ...some.map(({ max }) => max).filter(Number.isFinite))
+  return upTo(rows.filter(({ row }) => kind(row) !== 'floor')) || upTo(rows)
+}
+
+function round(value) {
+  return Number(value.toFixed(1))
 }
 
 function kind({ peer }) {

@@ -1,4 +1,5 @@
-// Where the time goes: runs a job with --cpu-prof and sums up both ends.
+// Where the time goes: runs a job with --cpu-prof and sums up both ends, from the first message that
+// was measured to the last.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,17 +13,20 @@ const TOP = 25
 export async function profile(contestant, job) {
   const dir = mkdtempSync(join(tmpdir(), 'nng-pair-profile-'))
   try {
-    await runJob(contestant, job, {
+    const { listener, dialer } = await runJob(contestant, job, {
       nodeOptions: (role) => [
         '--cpu-prof',
         `--cpu-prof-dir=${dir}`,
         `--cpu-prof-name=${role}.cpuprofile`
       ]
     })
-    return ['listen', 'dial']
-      .map((role) => {
+    return [
+      ['listen', listener],
+      ['dial', dialer]
+    ]
+      .map(([role, measured]) => {
         const file = join(dir, `${role}.cpuprofile`)
-        return table(role, JSON.parse(readFileSync(file, 'utf8')))
+        return table(role, JSON.parse(readFileSync(file, 'utf8')), measured)
       })
       .join('\n\n')
   } finally {
@@ -30,11 +34,14 @@ export async function profile(contestant, job) {
   }
 }
 
-function table(role, { nodes, samples, timeDeltas }) {
+function table(role, { nodes, samples, timeDeltas, startTime }, { from, to }) {
   const names = new Map(nodes.map(({ id, callFrame }) => [id, name(callFrame)]))
   const times = new Map()
   let total = 0
+  let now = startTime
   for (const [i, id] of samples.entries()) {
+    now += timeDeltas[i]
+    if (now < from || now > to) continue
     const key = names.get(id)
     times.set(key, (times.get(key) ?? 0) + timeDeltas[i])
     total += timeDeltas[i]

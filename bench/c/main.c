@@ -156,9 +156,9 @@ int main(int argc, char **argv) {
   memset(payload, 7, size);
 
   if (dialer) {
-    peer_dial(argv[2]);
+    peer_dial(argv[2], size);
   } else {
-    peer_listen(argv[2]);
+    peer_listen(argv[2], size);
   }
   if (strcmp(pattern, "roundtrip") == 0) {
     round_trip();

@@ -20,8 +20,9 @@ static inline void tally_add(tally *t, const unsigned char *body, size_t size) {
 }
 
 // Binds, tells the URL that a dialer needs, and waits for it if there is need.
-void peer_listen(const char *url);
-void peer_dial(const char *url);
+// `size` is that of the messages to come.
+void peer_listen(const char *url, size_t size);
+void peer_dial(const char *url, size_t size);
 void tell_listening(const char *url);
 
 // One message, for taking turns.

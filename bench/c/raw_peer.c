@@ -54,7 +54,8 @@ static void no_delay(const address *a) {
   }
 }
 
-void peer_listen(const char *url) {
+void peer_listen(const char *url, size_t size) {
+  (void)size;
   address a;
   char bound[64];
   socklen_t length = parse(url, &a);
@@ -75,7 +76,8 @@ void peer_listen(const char *url) {
   no_delay(&a);
 }
 
-void peer_dial(const char *url) {
+void peer_dial(const char *url, size_t size) {
+  (void)size;
   address a;
   socklen_t length = parse(url, &a);
   fd = socket(a.any.sa_family, SOCK_STREAM, 0);

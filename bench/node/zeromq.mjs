@@ -2,7 +2,10 @@
 
 import { createRequire } from 'node:module'
 
-const { Pair } = createRequire(import.meta.url)('zeromq')
+const { Pair, context } = createRequire(import.meta.url)('zeromq')
+
+// 1,023 otherwise, which is less than the idle sockets.
+context.maxSockets = context.maxSocketsLimit
 
 export async function listen(url, style) {
   const sock = new Pair()
