@@ -136,6 +136,7 @@ static void ipc_listener_free(void *arg) {
   ipc_listener *l = arg;
 
   ipc_listener_close(l);
+  ipc_remove_own_file(l);
   if (l->pfd != NULL) {
     nni_posix_pfd_fini(l->pfd);
   }
@@ -487,6 +488,10 @@ static int ipc_listener_listen(void *arg) {
   held = lock_suspend();
   rv = l->abstract ? ipc_bind_abstract(l, fd) : ipc_bind_path(l, fd);
   lock_resume(held);
+  if (rv == 0 && l->closed) {
+    rv = NNG_ECLOSED;  // meanwhile
+    ipc_remove_own_file(l);
+  }
   if (rv != 0) {
     nni_mtx_unlock(&l->mtx);
     (void)close(fd);
