@@ -73,9 +73,8 @@ function parseTcp(url: string, rest: string, syscall: Syscall): Address {
 }
 
 function parseIpc(url: string, path: string, syscall: Syscall): Address {
-  if (path === '' || path.includes('\0')) {
-    throw invalid(syscall, url, 'the path is missing')
-  }
+  if (path === '') throw invalid(syscall, url, 'the path is missing')
+  if (path.includes('\0')) throw invalid(syscall, url, 'the path has a NUL')
   if (Buffer.byteLength(path) > MAX_PATH) {
     throw invalid(
       syscall,
