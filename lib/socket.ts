@@ -340,7 +340,7 @@ export class PairSocket
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     try {
-      for (;;) yield await this.recv()
+      for (;;) yield await this.#receiver.recv(NONE, iteratorNext)
     } catch (error) {
       if (!(error instanceof NngError && error.errno === NNG.ECLOSED)) {
         throw error
@@ -752,6 +752,13 @@ export class PairSocket
     clearInterval(poll)
   }
 }
+
+// What `for await` calls: the stack of its errors starts below.
+const iteratorNext = (
+  Object.getPrototypeOf(
+    PairSocket.prototype[Symbol.asyncIterator].prototype
+  ) as AsyncGenerator
+).next
 
 function endpointKey(id: number, dialer: boolean): string {
   return `${dialer ? 'dialer' : 'listener'} ${id}`
