@@ -179,7 +179,7 @@ export class PairSocket
    * dead listener's file is taken over, any other file is left alone.
    *
    * Errors: `EADDRINUSE`, `EADDRINVAL`, `ENOTSUP`, `EPERM`, `ENOENT`,
-   * `ECLOSED`.
+   * `EBUSY`, `ECLOSED`. It cannot be cancelled but by `close()`.
    */
   async listen(url: string): Promise<Listener> {
     const site = callSite(this.listen)
@@ -204,8 +204,13 @@ export class PairSocket
    * connects, is disconnected at once, and dials again. What it sends in
    * between is lost.
    *
-   * Errors: `ECONNREFUSED`, `ECONNRESET`, `EPROTO`, `EADDRINVAL`, `ENOTSUP`,
-   * `ETIMEDOUT`, `ECLOSED`. Cancelled, the dialer is closed.
+   * `timeout` defaults to `Infinity`: no limit but the system's own for
+   * connecting, and ten seconds for the handshake. Cancelled, the dialer is
+   * closed.
+   *
+   * Errors: `ECONNREFUSED`, `ECONNRESET`, `EPROTO`, `EADDRINVAL`, `EAGAIN`
+   * (the host cannot be resolved now), `ENOTSUP`, `EPERM`, `ETIMEDOUT`,
+   * `ECLOSED`, and those of the system, such as `EHOSTUNREACH`.
    */
   async dial(url: string, options: DialOptions = {}): Promise<Dialer> {
     const site = callSite(this.dial)
@@ -222,8 +227,10 @@ export class PairSocket
    * Listens, or dials where that fails: usually because the peer listens
    * there already. Two processes that do so at the same moment always meet.
    *
+   * `signal` and `timeout` (default `Infinity`) apply to each attempt to dial.
+   *
    * Errors: those of `dial`, with the reason why listening failed as their
-   * `cause`. `signal` and `timeout` apply to each attempt to dial.
+   * `cause`.
    */
   async listenOrDial(
     url: string,
@@ -352,6 +359,9 @@ export class PairSocket
    * Resolves when every message accepted so far was handed to the kernel, or
    * lost with its connection. Without a peer, that is when one has come.
    *
+   * `timeout` defaults to `Infinity`. Cancelled, the call has no effect on any
+   * message.
+   *
    * Errors: `ETIMEDOUT`, `ECLOSED`.
    */
   drain(options: WaitOptions = NONE): Promise<void> {
@@ -367,8 +377,9 @@ export class PairSocket
    * Closes the socket. At once, pending and later calls fail with `ECLOSED`,
    * iterators end, messages that nobody received are dropped, and its
    * endpoints neither accept nor dial any more; only a pending `drain()` goes
-   * on. While there is a peer, it waits until the peer has every message that was accepted, as long as
-   * `timeout` allows; then it closes the connection and all endpoints.
+   * on. While there is a peer, it waits until the peer has every message that
+   * was accepted, as long as `timeout` allows; then it closes the connection
+   * and all endpoints.
    *
    * By default a peer that never reads can hold it up for ever, if more was
    * sent than the kernel takes, or if it goes on sending. Without a peer it
