@@ -1,0 +1,278 @@
+import { once } from 'node:events'
+import * as fs from 'node:fs'
+import * as net from 'node:net'
+import * as os from 'node:os'
+import * as path from 'node:path'
+import type { Listener, PairSocket, TcpPeer } from '../lib'
+import { tempFolder } from './support/tempFolder'
+import { socket } from './support/transports'
+
+const hasIPv6 = Object.values(os.networkInterfaces()).some((addresses) =>
+  addresses!.some(({ address }) => address === '::1')
+)
+const testIPv6 = hasIPv6 ? test : test.skip
+const unlessIPv6 = hasIPv6 ? '' : ' (needs IPv6)'
+
+const port = (url: string) => Number(/:(\d+)$/.exec(url)![1])
+
+interface Meeting {
+  listening: PairSocket
+  listener: Listener
+}
+
+async function listen(url: string): Promise<Meeting> {
+  const listening = socket()
+  return { listening, listener: await listening.listen(url) }
+}
+
+/** Dials a listener and sends it something; returns both ends' peers. */
+async function reach({ listening }: Meeting, url: string) {
+  const dialing = socket()
+  const connected = once(listening, 'connect')
+  const dialer = await dialing.dial(url)
+  const [atListener] = await connected
+  await dialing.send(url)
+  expect(String(await listening.recv())).toBe(url)
+  const atDialer = dialing.peer!
+  const gone = once(listening, 'disconnect')
+  await dialing.close()
+  await gone
+  return { dialer, atListener, atDialer }
+}
+
+/** Whether anybody takes a connection there. */
+function isTaken(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const visitor = net.connect({ host, port })
+    visitor.once('connect', () => {
+      visitor.destroy()
+      resolve(true)
+    })
+    visitor.once('error', () => resolve(false))
+  })
+}
+
+describe('tcp', () => {
+  const forms: [given: string, host: string, address: string][] = [
+    ['tcp://127.0.0.1:0', '127.0.0.1', '127.0.0.1'],
+    ['tcp://127.0.0.1:0/', '127.0.0.1', '127.0.0.1'],
+    ['tcp://127.0.0.1:000', '127.0.0.1', '127.0.0.1'],
+    ['TCP://127.0.0.1:0', '127.0.0.1', '127.0.0.1'],
+    ['tcp://0.0.0.0:0', '127.0.0.1', '127.0.0.1'],
+    ['tcp://localhost:0', 'localhost', '127.0.0.1'],
+    ['Tcp://LocalHost:0', 'LOCALHOST', '127.0.0.1'],
+    ['tcp://*:0', '127.0.0.1', '127.0.0.1'],
+    ['tcp://:0', '127.0.0.1', '127.0.0.1']
+  ]
+  const formsIPv6: typeof forms = [
+    ['tcp://[::1]:0', '[::1]', '::1'],
+    ['tcp://[0:0:0:0:0:0:0:1]:0', '[::1]', '::1'],
+    ['tcp://[::]:0', '[::1]', '::1']
+  ]
+
+  const tellsThePort = async (given: string, host: string, address: string) => {
+    const meeting = await listen(given)
+    const { url } = meeting.listener
+    const real = port(url)
+    expect(real).toBeGreaterThan(0)
+    // The rest is what was given.
+    expect(url).toBe(given.replace(/:0+\/?$/, `:${real}`))
+
+    const dialed = `tcp://${host}:${real}`
+    const { dialer, atDialer, atListener } = await reach(meeting, dialed)
+    expect(dialer.url).toBe(dialed)
+    const numeric = address.includes(':') ? `[${address}]` : address
+    expect(atDialer).toEqual<TcpPeer>({
+      transport: 'tcp',
+      url: `tcp://${numeric}:${real}`,
+      address,
+      port: real
+    })
+    expect(atListener.address).toBe(address)
+    expect(atListener.port).not.toBe(real)
+  }
+  test.each(forms)('%s gets a free port, and tells which', tellsThePort)
+  testIPv6.each(formsIPv6)(
+    `%s gets a free port, and tells which${unlessIPv6}`,
+    tellsThePort
+  )
+
+  test('each listener gets a port of its own', async () => {
+    const meetings = await Promise.all(
+      Array.from({ length: 5 }, () => listen('tcp://127.0.0.1:0'))
+    )
+    const ports = meetings.map(({ listener }) => port(listener.url))
+    expect(new Set(ports).size).toBe(5)
+  })
+
+  test('a port that is given is taken, and told', async () => {
+    const { listener } = await listen('tcp://127.0.0.1:0')
+    const { url } = listener
+    await listener.close()
+    const again = await listen(`${url}/`)
+    expect(again.listener.url).toBe(url)
+    const { dialer } = await reach(again, `${url}/`)
+    // Of a dialer as it was given, with nothing added or left out.
+    expect(dialer.url).toBe(`${url}/`)
+  })
+
+  test.each(['tcp://*:0', 'tcp://:0', 'tcp://0.0.0.0:0'])(
+    '%s is every IPv4 address',
+    async (given) => {
+      const meeting = await listen(given)
+      const real = port(meeting.listener.url)
+      const own = Object.values(os.networkInterfaces())
+        .flatMap((addresses) => addresses!)
+        .filter(({ family }) => family === 'IPv4')
+        .map(({ address }) => address)
+      expect(own).toContain('127.0.0.1')
+      for (const address of own) {
+        await reach(meeting, `tcp://${address}:${real}`)
+      }
+      if (hasIPv6) expect(await isTaken('::1', real)).toBe(false)
+    }
+  )
+
+  test.each(['127.0.0.1', 'localhost'])(
+    '%s is that one alone',
+    async (host) => {
+      const { listener } = await listen(`tcp://${host}:0`)
+      const real = port(listener.url)
+      expect(await isTaken('127.0.0.1', real)).toBe(true)
+      if (hasIPv6) expect(await isTaken('::1', real)).toBe(false)
+      if (process.platform === 'linux') {
+        expect(await isTaken('127.0.0.2', real)).toBe(false)
+      }
+    }
+  )
+
+  test.each(['LOCALHOST', 'localhost'])(
+    'who listens at %s finds it taken by 127.0.0.1',
+    async (host) => {
+      const { listener } = await listen('tcp://127.0.0.1:0')
+      const url = `tcp://${host}:${port(listener.url)}`
+      await expect(socket().listen(url)).rejects.toMatchObject({
+        code: 'EADDRINUSE',
+        address: url
+      })
+      const met = await socket().listenOrDial(url)
+      expect([met.type, met.url]).toEqual(['dialer', url])
+    }
+  )
+})
+
+describe(`dialing localhost${unlessIPv6}`, () => {
+  testIPv6('tries 127.0.0.1, then ::1', async () => {
+    const four = await listen('tcp://localhost:0')
+    const url = four.listener.url
+    const six = await listen(`tcp://[::1]:${port(url)}`)
+    expect((await reach(four, url)).atDialer).toMatchObject({
+      address: '127.0.0.1'
+    })
+    await four.listening.close()
+    expect((await reach(six, url)).atDialer).toMatchObject({ address: '::1' })
+    await six.listening.close()
+    await expect(socket().dial(url)).rejects.toMatchObject({
+      code: 'ECONNREFUSED',
+      address: url
+    })
+  })
+
+  testIPv6('reaches whoever is there, time and again', async () => {
+    const host = await listen('tcp://[::1]:0')
+    const url = `tcp://localhost:${port(host.listener.url)}`
+    const dialing = socket({ reconnectMin: 1, reconnectMax: 10 })
+    const addresses: string[] = []
+    dialing.on('connect', (peer) => addresses.push((peer as TcpPeer).address))
+    await dialing.dial(url, { retry: true })
+    let listening = host.listening
+    for (const next of ['127.0.0.1', '[::1]', '127.0.0.1']) {
+      await dialing.send('who is there?')
+      await listening.recv()
+      const gone = once(dialing, 'disconnect')
+      await listening.close()
+      await gone
+      listening = (await listen(`tcp://${next}:${port(url)}`)).listening
+    }
+    await dialing.send('who is there?')
+    await listening.recv()
+    expect(addresses).toEqual(['::1', '127.0.0.1', '::1', '127.0.0.1'])
+  })
+})
+
+describe('ipc', () => {
+  const before = process.cwd()
+  let folder: string
+
+  beforeEach(() => {
+    folder = tempFolder()
+    fs.mkdirSync(path.join(folder, 'sub'))
+    process.chdir(folder)
+  })
+  afterEach(() => process.chdir(before))
+
+  // Nothing in a path means anything but to the system: it is no part of a
+  // URL that could be encoded, have a query, or a fragment.
+  test.each([
+    ['relative', 'pair.ipc'],
+    ['relative to this folder', './pair.ipc'],
+    ['in another folder', 'sub/pair.ipc'],
+    ['with a way back', 'sub/../pair.ipc'],
+    ['with too many slashes', 'sub//pair.ipc'],
+    ['with a space', 'a pair.ipc'],
+    ['with spaces around it', ' pair.ipc '],
+    ['with a newline', 'pair\n.ipc'],
+    ['not ASCII', 'pär-対-👥.ipc'],
+    ['with a percent sign', 'pair%20.ipc'],
+    ['like a query', 'pair?a=b#c'],
+    ['like a host and a port', '127.0.0.1:45454'],
+    ['like a URL', 'tcp:'],
+    ['hidden', '.pair']
+  ])('a path %s: %j', async (_, name) => {
+    const file = path.resolve(folder, name)
+    const absolute = `ipc://${folder}/${name}`
+    for (const url of [`ipc://${name}`, absolute, absolute.replace('i', 'I')]) {
+      const meeting = await listen(url)
+      expect(meeting.listener.url).toBe(url)
+      expect(fs.lstatSync(file).isSocket()).toBe(true)
+      expect(fs.readdirSync(path.dirname(file))).toContain(path.basename(file))
+
+      const given = url.slice('ipc://'.length)
+      const same = { transport: 'ipc', url: `ipc://${given}`, path: given }
+      const { dialer, atDialer, atListener } = await reach(meeting, url)
+      expect(dialer.url).toBe(url)
+      expect(atDialer).toMatchObject(same)
+      expect(atListener).toMatchObject(same)
+
+      // However it is called.
+      for (const other of [`ipc://${file}`, `ipc://${name}`]) {
+        await reach(meeting, other)
+      }
+      await meeting.listening.close()
+      expect(fs.existsSync(file)).toBe(false)
+    }
+  })
+
+  test.each(['~', '$HOME', '%TMP%'])('%s is but a name', async (name) => {
+    await expect(listen(`ipc://${name}/pair.ipc`)).rejects.toMatchObject({
+      code: 'ENOENT'
+    })
+    await listen(`ipc://${name}`)
+    expect(fs.readdirSync(folder).sort()).toEqual([name, 'sub'].sort())
+  })
+
+  test('a relative path is of the folder of that moment', async () => {
+    const meeting = await listen('ipc://pair.ipc')
+    process.chdir('sub')
+    await expect(socket().dial('ipc://pair.ipc')).rejects.toMatchObject({
+      code: 'ECONNREFUSED'
+    })
+    const other = await listen('ipc://pair.ipc')
+    await reach(other, 'ipc://pair.ipc')
+    await reach(meeting, 'ipc://../pair.ipc')
+    await other.listening.close()
+    process.chdir('..')
+    await meeting.listening.close()
+    expect(fs.readdirSync(folder, { recursive: true })).toEqual(['sub'])
+  })
+})
