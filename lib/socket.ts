@@ -196,9 +196,9 @@ export class PairSocket
    *
    * Of a name, the first address is tried, then the first of the other
    * family; `localhost` is 127.0.0.1, then ::1. After a lost connection the
-   * dialer dials again, after a random part of a back-off that doubles from
-   * `reconnectMin` to `reconnectMax` and starts anew once a connection has
-   * lasted a second.
+   * dialer dials again, after a back-off, or down to half of it at random,
+   * that doubles from `reconnectMin` to `reconnectMax` and starts anew once a
+   * connection has lasted a second.
    *
    * PAIR has no word for "busy": a dialer whose peer already has a peer
    * connects, is disconnected at once, and dials again. What it sends in
