@@ -564,6 +564,10 @@ export class PairSocket
     // not heard of yet.
     this.#takeEvents()
     if (this.#pipe?.endpoint === key) await this.#peerIsGone()
+    // Its end may be known, and not told yet.
+    else if (this.#news.length > 0) {
+      await new Promise<void>((resolve) => this.#tell(resolve))
+    }
     this.#endpoints.delete(key)
     this.#updateKeepAlive()
   }
