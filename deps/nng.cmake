@@ -41,7 +41,6 @@ set(nng_core
 )
 
 set(nng_posix
-  src/platform/posix/posix_alloc.c
   src/platform/posix/posix_atomic.c
   src/platform/posix/posix_debug.c
   src/platform/posix/posix_file.c
@@ -57,6 +56,7 @@ set(nng_posix
 # binding/platform has our own in place of these: see the table of faults in the documentation.
 set(nng_posix_replaced
   src/core/taskq.c
+  src/platform/posix/posix_alloc.c
   src/platform/posix/posix_clock.c
   src/platform/posix/posix_ipcconn.c
   src/platform/posix/posix_ipclisten.c

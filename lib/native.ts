@@ -77,10 +77,15 @@ export interface NativeSocket {
   /** With `queue`, a message that finds no room waits in line. */
   send(data: string | Uint8Array, queue: boolean): number
   /**
-   * Sends from `list[from]` on without waiting; returns the index of the
-   * first message that was not accepted. Nothing may be in line.
+   * Sends from `list[from]` up to `list[end]` without waiting; returns the index
+   * of the first message that was not accepted, or `end`. Nothing may be in
+   * line.
    */
-  sendMany(list: readonly (string | Uint8Array)[], from: number): number
+  sendMany(
+    list: readonly (string | Uint8Array)[],
+    from: number,
+    end: number
+  ): number
   /** Sends what is in line while there is room; returns how many ever left it. */
   flushQueue(): number
   /** The `number`th message ever queued, from 0, is not to be sent. */

@@ -74,7 +74,7 @@ export class Receiver {
     if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
     if (this.#waiters.size === 0) {
       const result = this.#ready(max)
-      if (result !== undefined) return this.#yielding.resolve(result)
+      if (result !== undefined) return this.#yield(result)
     }
     if (timeout === 0) return this.#failed(NNG.ETIMEDOUT, entry)
     const waiter: Waiter = {
@@ -86,6 +86,15 @@ export class Receiver {
     this.#waiters.add(waiter)
     this.#serve()
     return waiter.pending.promise
+  }
+
+  #yield(result: Buffer | Buffer[]): Promise<Buffer | Buffer[]> {
+    if (!Array.isArray(result)) {
+      return this.#yielding.resolve(result, 1, result.length)
+    }
+    let bytes = 0
+    for (const message of result) bytes += message.length
+    return this.#yielding.resolve(result, result.length, bytes)
   }
 
   #failed(errno: number, entry: (...args: never[]) => unknown): Promise<never> {

@@ -18,6 +18,10 @@ import type { WaitOptions } from './options'
 import { Pending } from './pending'
 import { Yielding } from './yielding'
 
+// What crosses into the addon at once, at most.
+const BATCH = 1024
+const BATCH_BYTES = 4 * 2 ** 20
+
 /**
  * What can be sent: text (as UTF-8), the bytes of a buffer, or those that a
  * view shows.
@@ -50,6 +54,18 @@ function toBytes(data: MessageData): string | Uint8Array {
     'a message must be a string, an ArrayBuffer or a view of one, not ' +
       (data === null ? 'null' : typeof data)
   )
+}
+
+/** How much of a list is sent before the event loop gets a turn. */
+function batch(
+  list: readonly (string | Uint8Array)[],
+  first: number
+): { end: number; bytes: number } {
+  let end = first
+  let bytes = 0
+  const last = Math.min(list.length, first + BATCH)
+  while (end < last && bytes < BATCH_BYTES) bytes += list[end++]!.length
+  return { end, bytes }
 }
 
 interface Drain {
@@ -91,7 +107,7 @@ export class Sender {
     const status = this.#native.send(bytes, timeout !== 0)
     switch (status) {
       case SEND_ACCEPTED:
-        return this.#yielding.resolve(undefined)
+        return this.#yielding.resolve(undefined, 1, bytes.length)
       case SEND_FULL:
         return this.#failed(NNG.ETIMEDOUT, entry)
       case SEND_QUEUED:
@@ -125,15 +141,24 @@ export class Sender {
     if (list.some((bytes) => this.#tooLarge(bytes))) {
       throw at(new NngError(NNG.EMSGSIZE, 'send'), site)
     }
-    for (let i = 0; ; i++) {
+    for (let next = 0; ;) {
       if (this.#closed) throw at(new NngError(NNG.ECLOSED, 'send'), site)
-      if (this.#waiting.size === 0) i = this.#native.sendMany(list, i)
-      if (i >= list.length) return this.#yielding.resolve(undefined)
+      const first = next
+      const { end, bytes } = batch(list, first)
+      if (this.#waiting.size === 0) {
+        next = this.#native.sendMany(list, first, end)
+      }
+      if (next === end) {
+        await this.#yielding.resolve(undefined, end - first, bytes)
+        if (end === list.length) return
+        signal?.throwIfAborted()
+        continue
+      }
       // The next one waits its turn, and those behind it follow in bulk.
       const left = Math.max(1, deadline - performance.now())
       try {
         await this.send(
-          list[i]!,
+          list[next++]!,
           { signal, timeout: timeout === 0 ? 0 : left },
           entry
         )

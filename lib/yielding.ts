@@ -1,7 +1,9 @@
 import { clearImmediate, setImmediate } from 'node:timers'
 
-// How many calls in a row may succeed without the event loop getting a turn.
-const STREAK = 256
+// How much may be done in a row without the event loop getting a turn: so many
+// small messages, or so many bytes. About a millisecond's worth.
+const MESSAGES = 1024
+const BYTES = 4 * 2 ** 20
 
 /**
  * Keeps a loop of `await`s that never has to wait from starving timers and
@@ -9,22 +11,24 @@ const STREAK = 256
  * of later calls do not overtake them.
  */
 export class Yielding {
-  #streak = 0
+  #done = 0
   #held: (() => void)[] = []
   #immediate: NodeJS.Immediate | undefined
 
   /** The loop has had a turn. */
   readonly reset = (): void => {
-    this.#streak = 0
+    this.#done = 0
     if (this.#immediate === undefined) return
     clearImmediate(this.#immediate)
     this.#immediate = undefined
     for (const settle of this.#held.splice(0)) settle()
   }
 
-  resolve<T>(value: T): Promise<T> {
+  /** The result of a call that has moved so much. */
+  resolve<T>(value: T, messages: number, bytes: number): Promise<T> {
     if (this.#immediate === undefined) {
-      if (++this.#streak < STREAK) return Promise.resolve(value)
+      this.#done += messages / MESSAGES + bytes / BYTES
+      if (this.#done < 1) return Promise.resolve(value)
       this.#immediate = setImmediate(this.reset)
     }
     return new Promise((resolve) => this.#held.push(() => resolve(value)))

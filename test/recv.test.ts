@@ -175,15 +175,16 @@ describe.each(transports)('recv over %s', (transport) => {
     const counting = (async () => {
       for (; !looping.signal.aborted; turns++) await turn()
     })()
-    for (let i = 0; i < 4000; i++) await dialing.send('x')
+    for (let i = 0; i < 8000; i++) await dialing.send('x')
     const sendTurns = turns
-    await until(() => listening.stats().unreadMessages === 4000)
+    await until(() => listening.stats().unreadMessages === 8000)
     turns = 0
-    for (let i = 0; i < 4000; i++) await listening.recv()
+    for (let i = 0; i < 8000; i++) await listening.recv()
     looping.abort()
     await counting
-    expect(sendTurns).toBeGreaterThan(10)
-    expect(turns).toBeGreaterThan(10)
+    // At least one in 1024 messages.
+    expect(sendTurns).toBeGreaterThanOrEqual(7)
+    expect(turns).toBeGreaterThanOrEqual(7)
   })
 
   describe('for await', () => {

@@ -1,7 +1,5 @@
 #include "convert.h"
 
-#include <cstring>
-
 namespace nng_pair {
 
 namespace {
@@ -13,7 +11,9 @@ void FreeMessage(napi_env, void*, void* hint) {
   nng_msg_free(static_cast<nng_msg*>(hint));
 }
 
-int StringToMessage(napi_env env, napi_value value, Message* out) {
+}  // namespace
+
+int ToMessage(napi_env env, napi_value value, Message* out) {
   size_t size;
   if (napi_get_value_string_utf8(env, value, nullptr, 0, &size) != napi_ok) {
     return NNG_EINVAL;
@@ -29,27 +29,6 @@ int StringToMessage(napi_env env, napi_value value, Message* out) {
     return NNG_EINVAL;
   }
   return nng_msg_chop(msg, 1);
-}
-
-}  // namespace
-
-int ToMessage(napi_env env, napi_value value, Message* out) {
-  napi_valuetype type;
-  if (napi_typeof(env, value, &type) != napi_ok) return NNG_EINVAL;
-  if (type == napi_string) return StringToMessage(env, value, out);
-  // The facade sees to it that what is not a string is a Uint8Array.
-  void* data;
-  size_t size;
-  if (napi_get_typedarray_info(env, value, nullptr, &size, &data, nullptr,
-                               nullptr) != napi_ok) {
-    return NNG_EINVAL;
-  }
-  nng_msg* msg;
-  const int rv = nng_msg_alloc(&msg, size);
-  if (rv != 0) return rv;
-  out->reset(msg);
-  if (size > 0) std::memcpy(nng_msg_body(msg), data, size);
-  return 0;
 }
 
 napi_value ToBuffer(napi_env env, Message message) {

@@ -9,8 +9,7 @@
 
 namespace nng_pair {
 
-// Encodes a string as UTF-8, or copies the bytes of a view, straight into a
-// new message. Returns an NNG error.
+// Encodes a string as UTF-8, straight into a new message. Returns an NNG error.
 int ToMessage(napi_env env, napi_value value, Message* out);
 
 // A Buffer of the message's bytes: a large message becomes the Buffer's

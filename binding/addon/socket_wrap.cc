@@ -172,27 +172,41 @@ void SocketWrap::ReportMemory(napi_env env) {
 }
 
 Napi::Value SocketWrap::Send(const Napi::CallbackInfo& info) {
-  Message message;
-  int rv = ToMessage(info.Env(), info[0], &message);
-  rv = rv != 0 ? -rv
-               : socket_->Send(&message, info[1].As<Napi::Boolean>().Value());
+  const int rv =
+      SendValue(info.Env(), info[0], info[1].As<Napi::Boolean>().Value());
   ReportMemory(info.Env());
   return Napi::Number::New(info.Env(), rv);
 }
 
+int SocketWrap::SendValue(napi_env env, napi_value value, bool queue) {
+  napi_valuetype type;
+  if (napi_typeof(env, value, &type) != napi_ok) return -NNG_EINVAL;
+  if (type == napi_string) {
+    Message message;
+    const int rv = ToMessage(env, value, &message);
+    return rv != 0 ? -rv : socket_->Send(&message, queue);
+  }
+  // The facade sees to it that what is not a string is a Uint8Array.
+  void* data;
+  size_t size;
+  if (napi_get_typedarray_info(env, value, nullptr, &size, &data, nullptr,
+                               nullptr) != napi_ok) {
+    return -NNG_EINVAL;
+  }
+  return socket_->Send(static_cast<uint8_t*>(data), size, queue);
+}
+
 Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
   Napi::Array list = info[0].As<Napi::Array>();
-  const uint32_t length = list.Length();
   uint32_t i = info[1].As<Napi::Number>().Uint32Value();
+  const uint32_t end = info[2].As<Napi::Number>().Uint32Value();
   napi_handle_scope scope;
-  for (; i < length; i++) {
+  for (; i < end; i++) {
     if (napi_open_handle_scope(info.Env(), &scope) != napi_ok) break;
     napi_value value;
-    Message message;
     const bool accepted =
         napi_get_element(info.Env(), list, i, &value) == napi_ok &&
-        ToMessage(info.Env(), value, &message) == 0 &&
-        socket_->Send(&message, false) == 0;
+        SendValue(info.Env(), value, false) == 0;
     napi_close_handle_scope(info.Env(), scope);
     if (!accepted) break;
   }

@@ -53,6 +53,7 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
   void LetGo(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
 
+  int SendValue(napi_env env, napi_value value, bool queue);
   void ReportMemory(napi_env env);
 
   std::shared_ptr<Hub> hub_;

@@ -159,6 +159,41 @@ int Socket::Send(Message* message, bool queue) {
   return rv;
 }
 
+int Socket::Send(const uint8_t* data, size_t size, bool queue) {
+  nng_msg* msg;
+  int rv = nng_msg_alloc(&msg, size);
+  if (rv != 0) return -rv;
+  Message message(msg);
+  EngineScope scope(engine_);
+  size_t written = 0;
+  const bool started = StartWriting(data, size, &written);
+  if (size > written) {
+    std::memcpy(static_cast<uint8_t*>(nng_msg_body(msg)) + written,
+                data + written, size - written);
+  }
+  rv = Send(&message, queue);
+  if (started && rv != 0) ForsakeWriting();
+  return rv;
+}
+
+bool Socket::StartWriting(const uint8_t* data, size_t size, size_t* done) {
+#if defined(NNG_PAIR_OWN_CONN)
+  return conn_ != nullptr && queue_.empty() && accepted_ == finished_ &&
+         nng_pair_conn_start(conn_, data, size, done);
+#else
+  (void)data;
+  (void)size;
+  (void)done;
+  return false;
+#endif
+}
+
+void Socket::ForsakeWriting() {
+#if defined(NNG_PAIR_OWN_CONN)
+  if (conn_ != nullptr) nng_pair_conn_forsake(conn_);
+#endif
+}
+
 uint64_t Socket::FlushQueue() {
   while (!queue_.empty()) {
     Message& message = queue_.front();

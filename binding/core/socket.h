@@ -101,6 +101,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
   static constexpr int kFull = 1;
   static constexpr int kQueued = 2;
   int Send(Message* message, bool queue);
+  // As above, with a copy of these bytes.
+  int Send(const uint8_t* data, size_t size, bool queue);
   // Accepts queued messages while there is room; returns how many have ever
   // left the queue, cancelled ones included. Asks to be woken if any are left.
   uint64_t FlushQueue();
@@ -186,6 +188,9 @@ class Socket : public std::enable_shared_from_this<Socket> {
   void PushEvent(Event event);  // under mutex_
   bool CountFinished();         // under mutex_; whether to wake the owner
   unsigned Gathered() const;    // under NNG's lock
+  // conn.h, under NNG's lock.
+  bool StartWriting(const uint8_t* data, size_t size, size_t* done);
+  void ForsakeWriting();
 
   const Options options_;
   const std::shared_ptr<Waker> waker_;

@@ -12,7 +12,8 @@
 //    error that followed them, also when it is a send that finds out.
 //
 // Reading. One read takes up to a buffer's worth and serves headers and bodies
-// of many messages; a large body is read straight into its message. Writing.
+// of many messages; a large body is read straight into its message, and only
+// little of what follows it is taken along. Writing.
 // Small writes gather in a buffer, and are complete with that; the engine
 // writes them before its loop sleeps. While the kernel takes no more, nothing
 // gathers: a write then waits for its turn, and with it the sender. Both
@@ -56,10 +57,15 @@
 // Both sides send this much before anything else: the SP header.
 #define SP_HEADER_SIZE 8
 
+// Reads and gathered writes go through buffers of this size.
+#define BUFFER_SIZE ((size_t)64 * 1024)
 // Writes up to this size are gathered; larger ones go out from the message.
 #define GATHER_MAX ((size_t)16 * 1024)
 // Reads from this size on go straight into the message.
 #define DIRECT_MIN ((size_t)16 * 1024)
+// Behind such a read comes another, most likely: what is read ahead of it, into
+// the buffer, has to be copied.
+#define LITTLE_AHEAD ((size_t)4 * 1024)
 
 #define MAX_IOV 8
 
@@ -81,6 +87,7 @@ typedef struct conn {
   uint8_t *rbuf;  // bytes that were read and not asked for yet
   size_t rpos;
   size_t rlen;
+  size_t ahead;   // how many to have there at most
   bool readable;  // as far as is known
   bool sure;      // it was seen to be empty since the poller knows it
   bool hung_up;   // there is an end to be read behind the last bytes
@@ -88,7 +95,7 @@ typedef struct conn {
   uint8_t *wbuf;  // bytes that have gathered
   size_t wpos;
   size_t wlen;
-  size_t written;           // of the first write in line, which is too large
+  size_t written;           // of the first write in line, or to come, if large
   unsigned gathered;        // how many writes are in wbuf
   bool blocked;             // the kernel takes no more until it says so
   nni_list_node unflushed;  // in the engine's list, with bytes in wbuf
@@ -116,7 +123,7 @@ static bool conn_shaken(const conn *c) {
 
 static void conn_drop_rbuf(conn *c) {
   if (c->rbuf != NULL) {
-    engine_buffer_put(c->engine, c->rbuf);
+    nni_free(c->rbuf, BUFFER_SIZE);
     c->rbuf = NULL;
   }
   c->rpos = c->rlen = 0;
@@ -124,7 +131,7 @@ static void conn_drop_rbuf(conn *c) {
 
 static void conn_drop_wbuf(conn *c) {
   if (c->wbuf != NULL) {
-    engine_buffer_put(c->engine, c->wbuf);
+    nni_free(c->wbuf, BUFFER_SIZE);
     c->wbuf = NULL;
   }
   c->wpos = c->wlen = 0;
@@ -218,7 +225,7 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
   size_t held = c->rlen - c->rpos;
   ssize_t n;
 
-  if (c->rbuf == NULL && (c->rbuf = engine_buffer_get(c->engine)) == NULL) {
+  if (c->rbuf == NULL && (c->rbuf = nni_alloc(BUFFER_SIZE)) == NULL) {
     conn_end(c, NNG_ENOMEM);
     return 0;
   }
@@ -228,7 +235,7 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
     c->rlen = held;
   }
   iov[niov].iov_base = c->rbuf + held;
-  iov[niov].iov_len = ENGINE_BUFFER_SIZE - held;
+  iov[niov].iov_len = c->ahead - held;
   do {
     n = readv(nni_posix_pfd_fd(c->pfd), iov, niov + 1);
   } while (n < 0 && errno == EINTR);
@@ -236,6 +243,7 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
     const size_t taken = (size_t)n < want ? (size_t)n : want;
 
     c->bytes_read += (uint64_t)n;
+    c->engine->moved += (size_t)n;
     c->rlen += (size_t)n - taken;
     // A short read proves that nothing is left, unless an end may be.
     if ((size_t)n < want + iov[niov].iov_len && c->sure && !c->hung_up) {
@@ -281,10 +289,12 @@ static void conn_read(conn *c) {
       conn_fail_list(&c->readq, c->read_error);
     } else if (!c->readable) {
       return;
-    } else if (want < DIRECT_MIN) {
+    } else if (c->ahead == LITTLE_AHEAD) {
+      if ((n = conn_fill(c, iov, niov, want)) > 0) {
+        conn_complete(aio, n);
+      }
+    } else {
       (void)conn_fill(c, iov, 0, 0);
-    } else if ((n = conn_fill(c, iov, niov, want)) > 0) {
-      conn_complete(aio, n);
     }
   }
 }
@@ -320,11 +330,43 @@ static void conn_flushed(conn *c) {
   }
 }
 
+// Writes as much as the kernel takes of a vector, all of which is `total`
+// bytes. Returns how much that is, or -1 when the connection has failed.
+static ssize_t conn_sendmsg(conn *c, struct iovec *iov, int niov,
+                            size_t total) {
+  struct msghdr hdr;
+  ssize_t n;
+
+  memset(&hdr, 0, sizeof(hdr));
+  hdr.msg_iov = iov;
+  hdr.msg_iovlen = niov;
+  do {
+    n = sendmsg(nni_posix_pfd_fd(c->pfd), &hdr, MSG_NOSIGNAL);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+    conn_write_failed(c, errno == EPIPE ? conn_hangup(c) : conn_errno(errno));
+    return -1;
+  }
+  if (n < 0) {
+    n = 0;
+  }
+  c->bytes_sent += (uint64_t)n;
+  c->engine->moved += (size_t)n;
+  c->blocked = (size_t)n < total;
+  return n;
+}
+
+static void conn_complete_write(conn *c, nni_aio *aio) {
+  const size_t size = c->written;
+
+  c->written = 0;
+  conn_complete(aio, size);
+}
+
 // Writes what has gathered and then the first write in line, if there is one,
 // with as few calls as the kernel allows.
 static void conn_write(conn *c) {
   struct iovec iov[MAX_IOV + 1];
-  struct msghdr hdr;
   nni_aio *aio;
   size_t sum;
   size_t total;
@@ -352,6 +394,11 @@ static void conn_write(conn *c) {
     if (aio != NULL) {
       int more = conn_iov(aio, c->written, iov + niov, MAX_IOV, &sum);
 
+      if (more == 0 && c->written > 0) {
+        // All of it had been written when it came (nng_pair_conn_start).
+        conn_complete_write(c, aio);
+        continue;
+      }
       if (more <= 0) {
         nni_aio_list_remove(aio);
         nni_aio_finish_error(aio, NNG_EINVAL);
@@ -360,21 +407,9 @@ static void conn_write(conn *c) {
       niov += more;
       total += sum;
     }
-    memset(&hdr, 0, sizeof(hdr));
-    hdr.msg_iov = iov;
-    hdr.msg_iovlen = niov;
-    do {
-      n = sendmsg(nni_posix_pfd_fd(c->pfd), &hdr, MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-      conn_write_failed(c, errno == EPIPE ? conn_hangup(c) : conn_errno(errno));
+    if ((n = conn_sendmsg(c, iov, niov, total)) < 0) {
       return;
     }
-    if (n < 0) {
-      n = 0;
-    }
-    c->bytes_sent += (uint64_t)n;
-    c->blocked = (size_t)n < total;
     if (c->wlen > 0) {
       size_t gone = c->wlen - c->wpos;
 
@@ -389,10 +424,7 @@ static void conn_write(conn *c) {
     if (aio != NULL && c->wlen == 0) {
       c->written += (size_t)n;
       if (!c->blocked) {
-        size_t size = c->written;
-
-        c->written = 0;
-        conn_complete(aio, size);
+        conn_complete_write(c, aio);
       }
     }
   }
@@ -404,7 +436,7 @@ static uint8_t *conn_room(conn *c, size_t size) {
       !nni_list_empty(&c->writeq) || size > GATHER_MAX) {
     return NULL;
   }
-  if (c->wlen + size > ENGINE_BUFFER_SIZE) {
+  if (c->wlen + size > BUFFER_SIZE) {
     conn_write(c);
     if (c->blocked || c->write_error != 0) {
       conn_arm(c);
@@ -412,7 +444,7 @@ static uint8_t *conn_room(conn *c, size_t size) {
     }
   }
   if (c->wbuf == NULL) {
-    if ((c->wbuf = engine_buffer_get(c->engine)) == NULL) {
+    if ((c->wbuf = nni_alloc(BUFFER_SIZE)) == NULL) {
       return NULL;
     }
     nni_list_append(&c->engine->unflushed, c);
@@ -486,6 +518,12 @@ static void conn_cb(nni_posix_pfd *pfd, unsigned events, void *arg) {
   conn_arm(c);
 }
 
+static void conn_break(conn *c) {
+  c->written = 0;
+  conn_drop_wbuf(c);
+  c->write_error = NNG_ECONNSHUT;
+}
+
 static void conn_cancel(nni_aio *aio, void *arg, int rv) {
   conn *c = arg;
 
@@ -494,9 +532,7 @@ static void conn_cancel(nni_aio *aio, void *arg, int rv) {
     // A write that is half way out cannot be taken back: what follows would
     // be garbage to the peer.
     if (aio == nni_list_first(&c->writeq) && c->written > 0) {
-      c->written = 0;
-      conn_drop_wbuf(c);
-      c->write_error = NNG_ECONNSHUT;
+      conn_break(c);
     }
     nni_aio_list_remove(aio);
     nni_aio_finish_error(aio, rv);
@@ -702,9 +738,11 @@ nng_msg *nng_pair_conn_take(nng_stream *s, bool ipc, size_t max) {
       if (size <= held - head) {
         break;
       }
-      if (size > ENGINE_BUFFER_SIZE - head) {
+      if (size >= DIRECT_MIN) {
+        c->ahead = LITTLE_AHEAD;
         return NULL;
       }
+      c->ahead = BUFFER_SIZE;
     }
     // As long as there is something to read, a message may become whole.
     if (!c->readable || c->read_error != 0) {
@@ -722,6 +760,36 @@ nng_msg *nng_pair_conn_take(nng_stream *s, bool ipc, size_t max) {
   }
   return msg;
 }
+
+bool nng_pair_conn_start(nng_stream *s, const void *data, size_t size,
+                         size_t *done) {
+  conn *c = (conn *)s;
+  uint8_t head[9] = {1};
+  const size_t nhead = sp_head_size(c->ipc);
+  struct iovec iov[2] = {
+      {.iov_base = head, .iov_len = nhead},
+      {.iov_base = (void *)data, .iov_len = size},
+  };
+  ssize_t n;
+
+  if (size <= GATHER_MAX || c->finished || c->closed ||
+      !nni_list_empty(&c->writeq)) {
+    return false;
+  }
+  conn_write(c);  // what has gathered
+  if (c->blocked || c->write_error != 0) {
+    return false;
+  }
+  NNI_PUT64(head + nhead - 8, (uint64_t)size);
+  if ((n = conn_sendmsg(c, iov, 2, nhead + size)) <= 0) {
+    return false;
+  }
+  c->written = (size_t)n;
+  *done = (size_t)n > nhead ? (size_t)n - nhead : 0;
+  return true;
+}
+
+void nng_pair_conn_forsake(nng_stream *s) { conn_break((conn *)s); }
 
 bool nng_pair_conn_put(nng_stream *s, bool ipc, nng_msg *msg) {
   const size_t size = nng_msg_len(msg);
@@ -946,6 +1014,7 @@ static conn *conn_alloc(bool ipc) {
   engine_hold(c->engine);
   lock_release();
   c->readable = true;
+  c->ahead = BUFFER_SIZE;
   NNI_LIST_NODE_INIT(&c->unflushed);
   nni_aio_list_init(&c->readq);
   nni_aio_list_init(&c->writeq);

@@ -28,6 +28,14 @@ extern void nng_pair_conn_on_flushed(nng_stream *, nng_pair_flushed_cb,
 extern nng_msg *nng_pair_conn_take(nng_stream *, bool ipc, size_t max);
 extern bool nng_pair_conn_put(nng_stream *, bool ipc, nng_msg *);
 
+// For the sender of a large message (smaller ones are not touched), under the
+// lock, when everything before it is sent: begins to write it from where its
+// data is. Returns whether it did, and how much of the data need not be in the
+// message any more, which has to be sent next; forsake if it is not after all.
+extern bool nng_pair_conn_start(nng_stream *, const void *data, size_t size,
+                                size_t *done);
+extern void nng_pair_conn_forsake(nng_stream *);
+
 // Tells the peer that no more will be sent (a half close); what it sends
 // still arrives. NNG_EBUSY while a send is under way.
 extern int nng_pair_conn_finish(nng_stream *);

@@ -1,16 +1,32 @@
 #include "engine.h"
 
 #include <poll.h>
-#include <string.h>
 
+#include "alloc.h"
 #include "engine_impl.h"
 
-// A turn ends after this many rounds of looking and running, or this many
-// tasks in one round, so that the loop's timers and other handles get theirs.
+// How often a turn looks again for what came meanwhile.
 #define TURN_ROUNDS 4
-#define TURN_TASKS 512
 
-#define SPARE_BUFFERS 8
+// Memory that nobody needed for this long goes back to the system.
+#define TRIM_MS 1000
+
+// A task of the engine.
+static void engine_trimmed(void *arg) {
+  engine *e = arg;
+
+  e->trimming = nni_aio_result(e->trimmer) == 0 && alloc_trim();
+  if (e->trimming) {
+    nni_sleep_aio(TRIM_MS, e->trimmer);
+  }
+}
+
+static void engine_tend(engine *e) {
+  if (!e->trimming && e->alive && alloc_has_spare()) {
+    e->trimming = true;
+    nni_sleep_aio(TRIM_MS, e->trimmer);
+  }
+}
 
 engine *engine_create(void) {
   engine *e;
@@ -27,30 +43,36 @@ engine *engine_create(void) {
   e->alive = true;
   NNI_LIST_INIT(&e->tasks, nni_task, task_node);
   engine_unflushed_init(e);
+  engine_bind(e);
+  if (nni_aio_alloc(&e->trimmer, engine_trimmed, e) != 0) {
+    e->alive = false;
+  }
+  engine_bind(NULL);
+  if (!e->alive) {
+    engine_drop(e);
+    return NULL;
+  }
   return e;
 }
 
 void engine_hold(engine *e) { e->refs++; }
 
 void engine_drop(engine *e) {
-  uint8_t *buffer;
-
   if (--e->refs > 0) {
     return;
   }
   poller_destroy(e->poller);
-  while ((buffer = e->buffers) != NULL) {
-    memcpy(&e->buffers, buffer, sizeof(e->buffers));
-    nni_free(buffer, ENGINE_BUFFER_SIZE);
-  }
   NNI_FREE_STRUCT(e);
 }
 
 void engine_release(engine *e) {
   lock_acquire();
   e->alive = false;
+  nni_aio_stop(e->trimmer);
+  nni_aio_free(e->trimmer);
   // Nobody looks any more: let go of whoever might wait for a task.
-  (void)engine_run_tasks(e, TURN_TASKS);
+  e->moved = 0;
+  (void)engine_run_tasks(e);
   engine_drop(e);
   lock_release();
 }
@@ -82,13 +104,13 @@ void engine_signal(engine *e) {
 }
 
 // Ends a call or a turn: what could not be done now keeps the loop awake.
-static void engine_end(engine *e, bool more, bool hand_over) {
+static void engine_end(engine *e, bool more) {
   if (more && !e->signalled) {
     e->signalled = true;
     poller_signal(e->poller);
   }
   if (--nng_pair_lock.depth == 0) {
-    lock_release_slow(hand_over);
+    lock_release_slow(true);
   }
 }
 
@@ -98,13 +120,13 @@ void engine_turn(engine *e) {
   lock_acquire();
   nng_pair_lock.current = e;
   e->signalled = false;
-  for (int i = 0; i < TURN_ROUNDS && more; i++) {
-    poller_look(e->poller);
-    more = engine_run_tasks(e, TURN_TASKS);
+  e->moved = 0;
+  for (int i = 0; i < TURN_ROUNDS && more && e->moved < TURN_BYTES; i++) {
+    more = poller_look(e->poller);
+    more = engine_run_tasks(e) || more;
   }
   engine_flush(e);
-  more = more || !nni_list_empty(&e->tasks);
-  engine_end(e, more, true);
+  engine_end(e, more || !nni_list_empty(&e->tasks));
 }
 
 void engine_settle(engine *e) {
@@ -113,11 +135,12 @@ void engine_settle(engine *e) {
   lock_acquire();
   nng_pair_lock.current = e;
   for (int i = 0; i < TURN_ROUNDS && more; i++) {
-    (void)engine_run_tasks(e, TURN_TASKS);
+    (void)engine_run_tasks(e);
     engine_flush(e);
     more = !nni_list_empty(&e->tasks);
   }
-  engine_end(e, more, true);
+  engine_tend(e);
+  engine_end(e, more);
 }
 
 void engine_wait(engine *e) {
@@ -134,31 +157,10 @@ void engine_enter(engine *e) {
 void engine_leave(engine *e) {
   // Not from within a task: the outermost runs them all.
   if (!nni_list_empty(&e->tasks) && !e->running) {
-    (void)engine_run_tasks(e, TURN_TASKS);
+    (void)engine_run_tasks(e);
   }
   if (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->unflushed)) {
     engine_wake(e);
   }
   lock_release();
-}
-
-uint8_t *engine_buffer_get(engine *e) {
-  uint8_t *buffer = e->buffers;
-
-  if (buffer == NULL) {
-    return nni_alloc(ENGINE_BUFFER_SIZE);
-  }
-  memcpy(&e->buffers, buffer, sizeof(e->buffers));
-  e->spare--;
-  return buffer;
-}
-
-void engine_buffer_put(engine *e, uint8_t *buffer) {
-  if (e->spare >= SPARE_BUFFERS) {
-    nni_free(buffer, ENGINE_BUFFER_SIZE);
-    return;
-  }
-  memcpy(buffer, &e->buffers, sizeof(e->buffers));
-  e->buffers = buffer;
-  e->spare++;
 }

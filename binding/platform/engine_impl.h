@@ -8,9 +8,6 @@
 #include "engine.h"
 #include "lock.h"
 
-// Reads and gathered writes go through buffers of this size.
-#define ENGINE_BUFFER_SIZE ((size_t)64 * 1024)
-
 typedef struct poller poller;
 
 struct engine {
@@ -19,11 +16,12 @@ struct engine {
   bool alive;      // it has a loop
   bool signalled;  // engine_fd was made readable, and not looked at since
   bool running;    // some thread runs its tasks right now
+  size_t moved;    // bytes read and written since the turn began
   nni_list tasks;
   nni_list unflushed;  // connections with gathered bytes
   poller *poller;
-  uint8_t *buffers;  // spare ones, linked by their first bytes
-  unsigned spare;
+  nni_aio *trimmer;  // sleeps while there is memory to be given back
+  bool trimming;
 };
 
 extern void engine_hold(engine *);
@@ -36,11 +34,14 @@ extern engine *engine_current(void);
 // There is something to do: wakes the loop unless it is about to look anyway.
 extern void engine_wake(engine *);
 
-extern uint8_t *engine_buffer_get(engine *);
-extern void engine_buffer_put(engine *, uint8_t *);
+// taskq.c: runs tasks until the turn is over or ROUND_TASKS were run, and tells
+// whether there are more.
+extern bool engine_run_tasks(engine *);
 
-// taskq.c: runs tasks, at most `max`, and tells whether there are more.
-extern bool engine_run_tasks(engine *, unsigned max);
+// So many tasks, and so many bytes in a turn, and the loop's timers and other
+// handles get theirs.
+#define ROUND_TASKS 512
+#define TURN_BYTES ((size_t)2 * 1024 * 1024)
 
 // conn.c: the connections with gathered bytes; writes those.
 extern void engine_unflushed_init(engine *);
@@ -52,7 +53,8 @@ extern void poller_destroy(poller *);
 extern int poller_fd(poller *);
 // Makes the poller's descriptor readable until the next poller_look.
 extern void poller_signal(poller *);
-// Calls back for what is ready, without waiting.
-extern void poller_look(poller *);
+// Calls back for what is ready, without waiting; returns whether there may be
+// more.
+extern bool poller_look(poller *);
 
 #endif  // NNG_PAIR_ENGINE_IMPL_H

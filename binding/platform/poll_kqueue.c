@@ -1,33 +1,18 @@
-// Polling by kqueue (macOS), to the same interface and with the same rules as
-// poll_epoll.c, which explains them.
+// Watching by kqueue (macOS): one descriptor per engine.
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/event.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "engine_impl.h"
-#include "platform/posix/posix_aio.h"
-#include "platform/posix/posix_pollq.h"
+#include "pollable.h"
 
 #define LOOK_EVENTS 64
 
 struct poller {
   int kq;
-};
-
-struct nni_posix_pfd {
-  engine *engine;
-  int fd;
-  bool reading;  // the kernel was asked for it
-  bool writing;
-  bool closed;
-  nni_posix_pfd_cb cb;
-  void *arg;
 };
 
 static int kq_change(poller *p, uintptr_t ident, int16_t filter, uint16_t flags,
@@ -67,101 +52,43 @@ void poller_signal(poller *p) {
   (void)kq_change(p, 0, EVFILT_USER, 0, NOTE_TRIGGER, NULL);
 }
 
-void poller_look(poller *p) {
+bool poller_look(poller *p) {
   const struct timespec now = {0, 0};
   struct kevent events[LOOK_EVENTS];
-  int n;
+  const int n = kevent(p->kq, NULL, 0, events, LOOK_EVENTS, &now);
 
-  do {
-    n = kevent(p->kq, NULL, 0, events, LOOK_EVENTS, &now);
-    for (int i = 0; i < n; i++) {
-      nni_posix_pfd *pfd = events[i].udata;
-      unsigned ready;
+  for (int i = 0; i < n; i++) {
+    unsigned ready =
+        events[i].filter == EVFILT_WRITE ? NNI_POLL_OUT : NNI_POLL_IN;
 
-      if (pfd == NULL || pfd->closed || pfd->cb == NULL) {
-        continue;
-      }
-      ready = events[i].filter == EVFILT_WRITE ? NNI_POLL_OUT : NNI_POLL_IN;
-      if ((events[i].flags & EV_EOF) != 0) {
-        ready |= NNI_POLL_HUP;
-      }
-      pfd->cb(pfd, ready, pfd->arg);
+    if ((events[i].flags & EV_EOF) != 0) {
+      ready |= NNI_POLL_HUP;
     }
-  } while (n == LOOK_EVENTS);
+    if (events[i].udata != NULL) {
+      pollable_ready(events[i].udata, ready);
+    }
+  }
+  return n == LOOK_EVENTS;
 }
 
-int nni_posix_pfd_init(nni_posix_pfd **pfdp, int fd) {
-  nni_posix_pfd *pfd;
-  engine *e = engine_current();
-  const int on = 1;
+// Adds or deletes one filter, if that changes anything.
+static int kq_ask(poller *p, nni_posix_pfd *pfd, int16_t filter, unsigned event,
+                  unsigned events) {
+  int rv;
 
-  if (e == NULL) {
-    nni_panic("a descriptor was made outside of an engine");
+  if ((pfd->asked & event) == (events & event)) {
+    return 0;
   }
-  (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-  (void)fcntl(fd, F_SETFL, O_NONBLOCK);
-  (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
-  if ((pfd = NNI_ALLOC_STRUCT(pfd)) == NULL) {
-    return NNG_ENOMEM;
-  }
-  pfd->fd = fd;
-  pfd->engine = e;
-  lock_acquire();
-  engine_hold(e);
-  lock_release();
-  *pfdp = pfd;
-  return 0;
-}
-
-static int pfd_ask(nni_posix_pfd *pfd, int16_t filter, bool *asked, bool ask) {
-  int rv = 0;
-
-  if (*asked != ask) {
-    rv = kq_change(pfd->engine->poller, (uintptr_t)pfd->fd, filter,
-                   ask ? EV_ADD | EV_CLEAR : EV_DELETE, 0, pfd);
-    *asked = ask;
+  rv = kq_change(p, (uintptr_t)pfd->fd, filter,
+                 (events & event) != 0 ? EV_ADD | EV_CLEAR : EV_DELETE, 0, pfd);
+  if (rv == 0) {
+    pfd->asked ^= event;
   }
   return rv;
 }
 
-int nni_posix_pfd_arm(nni_posix_pfd *pfd, unsigned events) {
-  int rv = 0;
+int poller_ask(poller *p, nni_posix_pfd *pfd, unsigned events) {
+  const int rv = kq_ask(p, pfd, EVFILT_READ, NNI_POLL_IN, events);
 
-  lock_acquire();
-  if (!pfd->closed &&
-      (rv = pfd_ask(pfd, EVFILT_READ, &pfd->reading, true)) == 0) {
-    rv =
-        pfd_ask(pfd, EVFILT_WRITE, &pfd->writing, (events & NNI_POLL_OUT) != 0);
-  }
-  lock_release();
-  return rv;
-}
-
-int nni_posix_pfd_fd(nni_posix_pfd *pfd) { return pfd->fd; }
-
-void nni_posix_pfd_set_cb(nni_posix_pfd *pfd, nni_posix_pfd_cb cb, void *arg) {
-  lock_acquire();
-  pfd->cb = cb;
-  pfd->arg = arg;
-  lock_release();
-}
-
-void nni_posix_pfd_close(nni_posix_pfd *pfd) {
-  lock_acquire();
-  if (!pfd->closed) {
-    (void)pfd_ask(pfd, EVFILT_READ, &pfd->reading, false);
-    (void)pfd_ask(pfd, EVFILT_WRITE, &pfd->writing, false);
-    pfd->closed = true;
-    (void)shutdown(pfd->fd, SHUT_RDWR);
-  }
-  lock_release();
-}
-
-void nni_posix_pfd_fini(nni_posix_pfd *pfd) {
-  nni_posix_pfd_close(pfd);
-  (void)close(pfd->fd);
-  lock_acquire();
-  engine_drop(pfd->engine);
-  lock_release();
-  NNI_FREE_STRUCT(pfd);
+  return rv != 0 ? rv : kq_ask(p, pfd, EVFILT_WRITE, NNI_POLL_OUT, events);
 }

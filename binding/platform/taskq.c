@@ -24,26 +24,31 @@ static void task_start(nni_task *task) {
   }
 }
 
-bool engine_run_tasks(engine *e, unsigned max) {
-  nni_task *task;
+// Runs the first task.
+static void run_task(engine *e) {
+  nni_task *task = nni_list_first(&e->tasks);
   engine *const current = nng_pair_lock.current;
   const bool running = e->running;
 
   nng_pair_lock.current = e;
   e->running = true;
-  while (max-- > 0 && (task = nni_list_first(&e->tasks)) != NULL) {
-    nni_list_remove(&e->tasks, task);
-    // The task may be freed once it is not busy.
-    task->task_cb(task->task_arg);
-    task_done(task);
-  }
+  nni_list_remove(&e->tasks, task);
+  // The task may be freed once it is not busy.
+  task->task_cb(task->task_arg);
+  task_done(task);
   e->running = running;
   nng_pair_lock.current = current;
-  if (nni_list_empty(&e->tasks)) {
-    return false;
+}
+
+bool engine_run_tasks(engine *e) {
+  for (unsigned ran = 0; !nni_list_empty(&e->tasks); ran++) {
+    if (ran == ROUND_TASKS || e->moved >= TURN_BYTES) {
+      engine_wake(e);
+      return true;
+    }
+    run_task(e);
   }
-  engine_wake(e);
-  return true;
+  return false;
 }
 
 void nni_task_exec(nni_task *task) {
@@ -92,7 +97,7 @@ void nni_task_wait(nni_task *task) {
   lock_acquire();
   while (task->task_busy > 0) {
     if (e != NULL && !nni_list_empty(&e->tasks)) {
-      (void)engine_run_tasks(e, 1);
+      run_task(e);
     } else {
       nni_cv_wait(&task->task_cv);
     }
