@@ -6,41 +6,49 @@ export interface PairSocketOptions {
    * How long `recv()` waits, in milliseconds. 0: only if a message is ready
    * now. Default: `Infinity`.
    */
-  recvTimeout?: number
+  recvTimeout?: number | undefined
   /** How long `send()` waits for room, in milliseconds. Default: `Infinity`. */
-  sendTimeout?: number
+  sendTimeout?: number | undefined
   /**
    * How many messages are accepted while there is no peer, or a slow one:
    * 0 to 8192. Default: 128.
    */
-  sendBuffer?: number
+  sendBuffer?: number | undefined
   /**
    * How many messages are read ahead of `recv()`: 0 to 8192. The connection
    * holds one more. Default: 128.
    */
-  recvBuffer?: number
+  recvBuffer?: number | undefined
   /**
    * The largest message in bytes, 1 to 2³¹-1. A peer that announces a larger
    * one is disconnected before any memory is taken for it; sending a larger
    * one fails with `EMSGSIZE`. Default: 64 MiB.
    */
-  maxMessageSize?: number
+  maxMessageSize?: number | undefined
   /** The shortest back-off before a redial, in milliseconds. Default: 100. */
-  reconnectMin?: number
+  reconnectMin?: number | undefined
   /** The longest back-off before a redial, in milliseconds. Default: 10,000. */
-  reconnectMax?: number
+  reconnectMax?: number | undefined
   /** tcp: send small messages at once (TCP_NODELAY). Default: true. */
-  noDelay?: boolean
+  noDelay?: boolean | undefined
   /** tcp: probe an idle connection (SO_KEEPALIVE). Default: false. */
-  keepAlive?: boolean
+  keepAlive?: boolean | undefined
   /** The permission bits of an ipc socket file. Default: 0o600. */
-  ipcMode?: number
+  ipcMode?: number | undefined
+}
+
+/** Options with the defaults filled in. */
+export type ResolvedOptions = {
+  readonly [Name in keyof PairSocketOptions]-?: Exclude<
+    PairSocketOptions[Name],
+    undefined
+  >
 }
 
 const MAX_BUFFER = 8192
 const MAX_MILLISECONDS = 2 ** 31 - 1
 
-export const defaults: Readonly<Required<PairSocketOptions>> = {
+export const defaults: ResolvedOptions = {
   recvTimeout: Infinity,
   sendTimeout: Infinity,
   sendBuffer: 128,
@@ -120,14 +128,12 @@ export function checkSignal(value: unknown): void {
 }
 
 /** Fills in the defaults and checks types and ranges. */
-export function resolveOptions(
-  options: PairSocketOptions
-): Required<PairSocketOptions> {
+export function resolveOptions(options: PairSocketOptions): ResolvedOptions {
   checkObject('options', options)
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined)
   )
-  const o = { ...defaults, ...given }
+  const o: ResolvedOptions = { ...defaults, ...given }
   checkTimeout('recvTimeout', o.recvTimeout)
   checkTimeout('sendTimeout', o.sendTimeout)
   checkInteger('sendBuffer', o.sendBuffer, 0, MAX_BUFFER)
