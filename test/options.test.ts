@@ -1,0 +1,392 @@
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import timers from 'node:timers'
+import {
+  PairSocket,
+  type PairSocketOptions,
+  type TcpPeer,
+  type WaitOptions
+} from '../lib'
+import { settle } from './support/full'
+import { RawListener, RawPeer, lengthHeader } from './support/rawPeer'
+import { tempFolder } from './support/tempFolder'
+import {
+  connectedPair,
+  freeUrl,
+  ipcPath,
+  socket,
+  transports
+} from './support/transports'
+import { until } from './support/until'
+
+const MAX = 2 ** 31 - 1
+
+const timedOut = { name: 'NngError', code: 'ETIMEDOUT' }
+
+describe('time limits', () => {
+  type Option = 'recvTimeout' | 'sendTimeout'
+  type Call = (sock: PairSocket, options?: WaitOptions) => Promise<unknown>
+  const calls: [option: Option, name: string, Call][] = [
+    ['recvTimeout', 'recv', (sock, options) => sock.recv(options)],
+    ['recvTimeout', 'recvMany', (sock, options) => sock.recvMany(9, options)],
+    ['sendTimeout', 'send', (sock, options) => sock.send('x', options)],
+    ['sendTimeout', 'sendMany', (sock, options) => sock.sendMany('xy', options)]
+  ]
+  const other = { recvTimeout: 'sendTimeout', sendTimeout: 'recvTimeout' }
+
+  /** A socket on which each of these has to wait. */
+  const lonely = (options: PairSocketOptions) =>
+    socket({ sendBuffer: 0, ...options })
+
+  /**
+   * The time that is set for a call: it is as long as it says, and nobody has
+   * to wait for it.
+   */
+  function timeOf(call: () => Promise<unknown>): number | undefined {
+    const spy = jest.spyOn(timers, 'setTimeout')
+    call().catch(() => {})
+    const times = spy.mock.calls.map(([, time]) => time)
+    spy.mockRestore()
+    expect(times.length).toBeLessThanOrEqual(1)
+    return times[0]
+  }
+
+  test.each(calls)('%s is that of %s', async (option, _, call) => {
+    const timeOfCall = (options: PairSocketOptions, own?: WaitOptions) =>
+      timeOf(() => call(lonely(options), own))
+    const about = (time: number) => expect.closeTo(time, -4)
+    expect(timeOfCall({})).toBeUndefined()
+    expect(timeOfCall({ [option]: undefined })).toBeUndefined()
+    expect(timeOfCall({ [option]: Infinity })).toBeUndefined()
+    expect(timeOfCall({ [option]: 1_000_000 })).toEqual(about(1_000_000))
+    expect(timeOfCall({ [option]: MAX })).toEqual(about(MAX))
+    expect(timeOfCall({ [other[option]]: 1_000_000 })).toBeUndefined()
+
+    // The call's own is stronger.
+    const given = { [option]: 1_000_000 }
+    expect(timeOfCall(given, {})).toEqual(about(1_000_000))
+    expect(timeOfCall(given, { timeout: undefined })).toEqual(about(1_000_000))
+    expect(timeOfCall(given, { timeout: 500_000 })).toEqual(about(500_000))
+    expect(timeOfCall(given, { timeout: Infinity })).toBeUndefined()
+
+    for (const time of [0, 0.5, 10]) {
+      const sock = lonely({ [option]: time })
+      await expect(call(sock)).rejects.toMatchObject(timedOut)
+      expect(sock.stats()).toMatchObject({ waitingSends: 0, unsentMessages: 0 })
+    }
+  })
+
+  test.each(calls)('%s 0: %s does what it can do now', async (...row) => {
+    const [option, , call] = row
+    const { listening, dialing } = await connectedPair('ipc', {
+      dialing: { [option]: 0, sendBuffer: 2 }
+    })
+    await listening.sendMany(['a', 'b'])
+    await until(() => dialing.stats().unreadMessages === 2)
+    await call(dialing)
+  })
+
+  test('recvTimeout is that of each message of a loop', async () => {
+    const sock = socket({ recvTimeout: 1_000_000 })
+    const iterator = sock[Symbol.asyncIterator]()
+    expect(timeOf(() => iterator.next())).toBe(1_000_000)
+    const impatient = socket({ recvTimeout: 5 })
+    const loop = async () => {
+      for await (const _ of impatient) throw new Error('never')
+    }
+    await expect(loop()).rejects.toMatchObject(timedOut)
+  })
+
+  test('a stream has the sendTimeout and not the recvTimeout', async () => {
+    const patient = socket({ recvTimeout: 5 }).duplex()
+    expect(timeOf(() => Promise.resolve(patient.read()))).toBeUndefined()
+    patient.destroy()
+    const impatient = socket({ sendTimeout: 5, sendBuffer: 1 }).duplex()
+    impatient.write('accepted')
+    impatient.write('not accepted')
+    const [error] = await once(impatient, 'error')
+    expect(error).toMatchObject({ ...timedOut, syscall: 'send' })
+  })
+
+  test('drain, dial, listenOrDial and close have neither', async () => {
+    const options = { recvTimeout: 1_000_000, sendTimeout: 1_000_000 }
+    const sock = socket(options)
+    await sock.send('nobody takes it')
+    expect(timeOf(() => sock.drain())).toBeUndefined()
+    const { url } = await RawListener.open('ipc')
+    expect(timeOf(() => sock.dial(url))).toBeUndefined()
+    expect(timeOf(() => sock.listenOrDial(url))).toBeUndefined()
+    expect(timeOf(() => sock.close())).toBeUndefined()
+  })
+})
+
+describe('sendBuffer', () => {
+  test.each([
+    [undefined, 128],
+    [0, 0],
+    [8192, 8192]
+  ])('%p accepts %d messages with no peer', async (sendBuffer, room) => {
+    const sock = new PairSocket({ sendBuffer })
+    let accepted = 0
+    while (sock.trySend('x')) accepted++
+    expect(accepted).toBe(room)
+    expect(await sock.close()).toEqual({ unsent: room })
+  })
+
+  test.each(transports)('0 accepts what can leave, over %s', async (name) => {
+    const { listening, dialing } = await connectedPair(name, {
+      listening: { recvBuffer: 0 },
+      dialing: { sendBuffer: 0 }
+    })
+    const large = Buffer.alloc(2 ** 23)
+    await dialing.send(large)
+    // It is on its way, and stays there until somebody reads.
+    expect(dialing.trySend('no room')).toBe(false)
+    const waiting = dialing.send('next')
+    expect(dialing.stats()).toMatchObject({
+      unsentMessages: 1,
+      waitingSends: 1
+    })
+    expect(await listening.recv()).toHaveLength(large.length)
+    await waiting
+    expect(String(await listening.recv())).toBe('next')
+  })
+})
+
+describe.each(transports)('recvBuffer over %s', (transport) => {
+  test.each([
+    [undefined, 128],
+    [0, 0],
+    [8192, 8192]
+  ])('%p reads %d messages ahead', async (recvBuffer, room) => {
+    const { listening, dialing } = await connectedPair(transport, {
+      listening: { recvBuffer },
+      dialing: { sendBuffer: 8192 }
+    })
+    // More than it and the connection hold.
+    const count = room + 100
+    const sent = dialing.sendMany(
+      Array.from({ length: count }, (_, i) => String(i))
+    )
+    const read = () => listening.stats().messagesReceived
+    await until(() => read() >= room)
+    await settle(transport)
+    expect(read()).toBe(room)
+    expect(listening.stats().unreadMessages).toBe(room)
+    for (let i = 0; i < count; i++) {
+      expect(String(await listening.recv())).toBe(String(i))
+    }
+    await sent
+  })
+})
+
+describe.each(transports)('maxMessageSize over %s', (transport) => {
+  const tooLarge = { code: 'EMSGSIZE', syscall: 'send' }
+
+  test.each([1, 70_000])('%d is a limit both ways', async (limit) => {
+    const ours = socket({ maxMessageSize: limit })
+    const { url } = await ours.listen(freeUrl(transport))
+    const raw = await RawPeer.shake(url)
+    const message = Buffer.alloc(limit, 'x')
+    const written = raw.write(lengthHeader(transport, limit), message)
+    expect((await ours.recv()).equals(message)).toBe(true)
+    await written
+    await raw.write(lengthHeader(transport, 0))
+    expect(await ours.recv()).toHaveLength(0)
+
+    await expect(ours.send(Buffer.alloc(limit + 1))).rejects.toMatchObject(
+      tooLarge
+    )
+    const sent = ours.send(message)
+    expect((await raw.recv()).equals(message)).toBe(true)
+    await sent
+
+    // By what is announced: nothing of it has come yet.
+    const gone = once(ours, 'disconnect')
+    await raw.write(lengthHeader(transport, limit + 1))
+    await gone
+    expect(ours.stats().messagesReceived).toBe(2)
+    const next = await RawPeer.shake(url)
+    await next.send('x')
+    expect(String(await ours.recv())).toBe('x')
+  })
+
+  test.each([
+    ['64 MiB by default', undefined, 64 * 2 ** 20],
+    ['2³¹-1 at most', MAX, MAX]
+  ])('%s', async (_, maxMessageSize, limit) => {
+    const ours = socket({ maxMessageSize })
+    const { url } = await ours.listen(freeUrl(transport))
+    const within = await RawPeer.shake(url)
+    await within.write(lengthHeader(transport, limit), Buffer.from('so far'))
+    await settle(transport)
+    expect(ours.peer).toBeDefined()
+    let gone = once(ours, 'disconnect')
+    await within.close()
+    await gone
+
+    const beyond = await RawPeer.shake(url)
+    gone = once(ours, 'disconnect')
+    await beyond.write(lengthHeader(transport, limit + 1))
+    await gone
+    await (await RawPeer.shake(url)).send('x')
+    expect(String(await ours.recv())).toBe('x')
+  })
+})
+
+test('maxMessageSize is of what is sent, too: 64 MiB by default', () => {
+  const sock = socket()
+  const data = new Uint8Array(64 * 2 ** 20 + 1)
+  expect(() => sock.trySend(data)).toThrow('EMSGSIZE')
+  expect(sock.trySend(data.subarray(1))).toBe(true)
+})
+
+describe('reconnectMin and reconnectMax', () => {
+  test.each(transports)('1 ms dials again at once, over %s', async (name) => {
+    const listener = await RawListener.open(name)
+    const sock = socket({ reconnectMin: 1, reconnectMax: 1 })
+    await sock.dial(listener.url, { retry: true })
+    // With a back-off that grew this would take minutes.
+    for (let i = 0; i < 50; i++) await (await listener.accept()).close()
+  })
+
+  test.each(transports)('as long as may be, over %s', async (transport) => {
+    const listener = await RawListener.open(transport)
+    const sock = socket({ reconnectMin: MAX, reconnectMax: MAX })
+    const dialed = sock.dial(listener.url)
+    const raw = await listener.accept()
+    await raw.shake()
+    await dialed
+    const gone = once(sock, 'disconnect')
+    await raw.close()
+    await gone
+    // Some random time from days: whoever comes now is not the dialer.
+    let others = 0
+    void listener.accept().then(() => others++)
+    await settle(transport)
+    expect(others).toBe(0)
+  })
+})
+
+// No interface of ours tells of a connection's options, but another process
+// that inherits it can ask the system.
+const canAsk =
+  process.platform === 'linux' && spawnSync('perl', ['-e', '']).status === 0
+
+/** Linux: the descriptor of our end of a tcp connection. */
+function descriptor(local: number, remote: number): number {
+  const hex = (port: number) => port.toString(16).toUpperCase().padStart(4, '0')
+  const connection = new RegExp(
+    `^ *\\d+: \\w+:${hex(local)} \\w+:${hex(remote)} 01 .*`,
+    'm'
+  )
+  const line = connection.exec(fs.readFileSync('/proc/net/tcp', 'latin1'))![0]
+  const inode = line.trim().split(/ +/)[9]!
+  const found = fs.readdirSync('/proc/self/fd').find((name) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${name}`) === `socket:[${inode}]`
+    } catch {
+      return false // the folder itself, read and gone
+    }
+  })
+  return Number(found)
+}
+
+function switchesOf(fd: number): { noDelay: boolean; keepAlive: boolean } {
+  const script = `
+    open(my $socket, '+<&=', 3) or die;
+    # TCP_NODELAY of IPPROTO_TCP, SO_KEEPALIVE of SOL_SOCKET
+    print unpack('i', getsockopt($socket, $$_[0], $$_[1])) for [6, 1], [1, 9];`
+  const { stdout, status } = spawnSync('perl', ['-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit', fd],
+    encoding: 'utf8'
+  })
+  expect(status).toBe(0)
+  expect(stdout).toMatch(/^[01]{2}$/)
+  return { noDelay: stdout.startsWith('1'), keepAlive: stdout[1] === '1' }
+}
+
+describe('noDelay and keepAlive', () => {
+  const testAsking = canAsk ? test : test.skip
+
+  testAsking.each([
+    {},
+    { noDelay: undefined, keepAlive: undefined },
+    { noDelay: true, keepAlive: false },
+    { noDelay: false },
+    { keepAlive: true },
+    { noDelay: false, keepAlive: true }
+  ])(
+    `%j are those of the connection${canAsk ? '' : ' (needs Linux and perl)'}`,
+    async (given: PairSocketOptions) => {
+      const expected = {
+        noDelay: given.noDelay ?? true,
+        keepAlive: given.keepAlive ?? false
+      }
+      // Each end has its own.
+      for (const end of ['listening', 'dialing'] as const) {
+        const { listening, dialing } = await connectedPair('tcp', {
+          [end]: given
+        })
+        const [here, there] = [listening, dialing].map(
+          ({ peer }) => (peer as TcpPeer).port
+        ) as [number, number]
+        const ends = {
+          listening: descriptor(there, here),
+          dialing: descriptor(here, there)
+        }
+        const rest = end === 'listening' ? 'dialing' : 'listening'
+        expect(switchesOf(ends[end])).toEqual(expected)
+        expect(switchesOf(ends[rest])).toEqual({
+          noDelay: true,
+          keepAlive: false
+        })
+      }
+    }
+  )
+})
+
+describe('ipcMode', () => {
+  test.each([
+    [undefined, 0o600],
+    [0, 0],
+    [0o777, 0o777],
+    [0o246, 0o246]
+  ])('%p is the file’s, whatever the umask', async (ipcMode, expected) => {
+    const folder = tempFolder()
+    const sock = socket({ ipcMode })
+    for (const umask of [0, 0o022, 0o777]) {
+      const file = path.join(folder, `umask ${umask}`)
+      const before = process.umask(umask)
+      try {
+        await sock.listen(`ipc://${file}`)
+      } finally {
+        expect(process.umask(before)).toBe(umask)
+      }
+      expect(fs.statSync(file).mode & 0o7777).toBe(expected)
+    }
+  })
+
+  test('is of no effect on a dialer, and on tcp', async () => {
+    const dialing = socket({ ipcMode: 0 })
+    const listening = socket()
+    const file = ipcPath()
+    await listening.listen(`ipc://${file}`)
+    await dialing.dial(`ipc://${file}`)
+    expect(fs.statSync(file).mode & 0o777).toBe(0o600)
+    await socket({ ipcMode: 0 }).listen('tcp://127.0.0.1:0')
+  })
+})
+
+test('options are read once', async () => {
+  const options: PairSocketOptions = { sendBuffer: 1, sendTimeout: 0 }
+  const sock = socket(options)
+  options.sendBuffer = 9
+  options.sendTimeout = Infinity
+  await sock.send('one')
+  await expect(sock.send('two')).rejects.toMatchObject(timedOut)
+  const frozen = Object.freeze({ recvTimeout: 0 })
+  await expect(socket(frozen).recv()).rejects.toMatchObject(timedOut)
+})
