@@ -150,7 +150,8 @@ function load(): Native {
   } catch (cause) {
     const error = new Error(
       `nng-pair has no binary for ${process.platform}-${process.arch} ` +
-        `(Node-API ${process.versions.napi ?? 'missing'}). ` +
+        `(Node-API ${process.versions.napi ?? 'missing'}): ` +
+        `${(cause as Error).message.split('\n', 1)[0]}. ` +
         'With a C++ compiler and CMake, build it from the source in the ' +
         `package:\n\n    npx cmake-js@8 compile -d "${root}"\n`,
       { cause }

@@ -1,6 +1,7 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { NNG, NngError, at, type CallSite } from './errors'
 import type { WaitOptions } from './options'
+import { offAbort, onAbort } from './signals'
 
 /**
  * A call that waits: a promise that is settled once, by whichever comes
@@ -49,7 +50,7 @@ export class Pending<T> {
     }
     if (signal !== undefined) {
       this.#signal = signal
-      signal.addEventListener('abort', this.#aborted, { once: true })
+      onAbort(signal, this.#aborted)
     }
   }
 
@@ -72,7 +73,7 @@ export class Pending<T> {
     if (this.settled) return false
     this.settled = true
     if (this.#timer !== undefined) clearTimeout(this.#timer)
-    this.#signal?.removeEventListener('abort', this.#aborted)
+    if (this.#signal !== undefined) offAbort(this.#signal, this.#aborted)
     return true
   }
 

@@ -289,6 +289,26 @@ describe.each(waiting)('cancelling %s', (_, call) => {
     expect(sock.stats()).toMatchObject({ unsentMessages: 1, waitingSends: 0 })
   })
 
+  test('one signal for many calls is no leak to Node', async () => {
+    const sock = await lonely()
+    const warnings: Error[] = []
+    const warned = (warning: Error) => warnings.push(warning)
+    process.on('warning', warned)
+    const controller = new AbortController()
+    const { signal } = controller
+    const calls = Array.from({ length: 20 }, () => call(sock, { signal }))
+    expect(getEventListeners(signal, 'abort').length).toBe(1)
+    controller.abort('all')
+    const ends = await Promise.allSettled(calls)
+    expect(ends).toEqual(
+      ends.map(() => ({ status: 'rejected', reason: 'all' }))
+    )
+    expect(getEventListeners(signal, 'abort').length).toBe(0)
+    await turn() // warnings are told a tick later
+    process.off('warning', warned)
+    expect(warnings).toEqual([])
+  })
+
   test('leaves no listener and no timer, however it ends', async () => {
     const sock = await lonely()
     const timeouts = countTimers()
