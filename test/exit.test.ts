@@ -4,6 +4,7 @@ import type { PairSocket } from '../lib'
 import { ending, inProcess, type Main } from './support/childProcess'
 import { unusedUrl, type Run } from './support/command'
 import { RawListener } from './support/rawPeer'
+import { tempFolder } from './support/tempFolder'
 import {
   freeUrl,
   ipcPath,
@@ -445,6 +446,37 @@ describe('the file of an ipc listener', () => {
     expect(await ending(run)).toEqual({ code, signal: null })
     expect(run.lines[0]).toBe('listening')
     expect(fs.existsSync(path)).toBe(false)
+  })
+
+  test('is gone if the listener was closed while it took the path', async () => {
+    const folder = tempFolder()
+    const run = inProcess(async ({ lib, fs, say, turn }, folder) => {
+      const file = `${folder}/pair.ipc`
+      for (let meanwhile = 0; meanwhile < 10;) {
+        // The file of a dead listener: it is looked at twice, with a pause.
+        const dead = new lib.PairSocket()
+        const listener = await dead.listen(`ipc://${folder}/dead.ipc`)
+        fs.linkSync(`${folder}/dead.ipc`, file)
+        await listener.close()
+
+        const sock = new lib.PairSocket()
+        let outcome = ''
+        const listening = sock.listen(`ipc://${file}`).then(
+          () => (outcome = 'listens'),
+          ({ code }: NodeJS.ErrnoException) => (outcome = code!)
+        )
+        // Until it has bound a name of its own, to be put in the path's place.
+        while (outcome === '' && fs.readdirSync(folder).length < 2) await turn()
+        await sock.close({ timeout: 0 })
+        await listening
+        if (outcome === 'ECLOSED') meanwhile++
+        say(`left: ${fs.readdirSync(folder).join(' ')}`)
+        fs.rmSync(file, { force: true })
+      }
+    }, folder)
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(new Set(run.lines)).toEqual(new Set(['left: ']))
+    expect(fs.readdirSync(folder)).toEqual([])
   })
 
   test('stays if it is not its own any more', async () => {
