@@ -7,6 +7,7 @@ export interface Tools {
   fs: typeof import('node:fs')
   once: typeof import('node:events').once
   parentPort: import('node:worker_threads').MessagePort | null
+  sleep: typeof import('node:timers/promises').setTimeout
   /** Lets the event loop turn. */
   turn: typeof import('node:timers/promises').setImmediate
   /** Writes a line that the test sees (`Run.line`), whatever comes next. */
@@ -41,12 +42,18 @@ export function inProcessWith<A extends readonly unknown[]>(
   main: Main<A>,
   ...args: A
 ): Run {
+  const source = sourceInProcess(String(main), ...args)
+  return new Run(process.execPath, [...nodeOptions, '-e', source])
+}
+
+/** What node is to run for the source of a function, and its arguments. */
+export function sourceInProcess(main: string, ...args: unknown[]): string {
   buildIfStale()
   const tools = path.join(__dirname, 'childTools.cjs')
-  const source =
+  return (
     `const { tools } = require(${JSON.stringify(tools)})\n` +
-    `;(${String(main)})(tools, ...${JSON.stringify(args)})`
-  return new Run(process.execPath, [...nodeOptions, '-e', source])
+    `;(${main})(tools, ...${JSON.stringify(args)})`
+  )
 }
 
 // Far more than any machine takes, and less than a test's own limit: a process
@@ -54,12 +61,12 @@ export function inProcessWith<A extends readonly unknown[]>(
 const END_WITHIN_MS = 20_000
 
 /** How a process ended, which must be soon; else it is killed and named. */
-export async function ending(run: Run): Promise<Exit> {
+export async function ending(run: Run, within = END_WITHIN_MS): Promise<Exit> {
   let hangs = false
   const timer = setTimeout(() => {
     hangs = true
     run.kill('SIGKILL')
-  }, END_WITHIN_MS)
+  }, within)
   const exit = await run.exit
   clearTimeout(timer)
   if (hangs)

@@ -3,7 +3,7 @@
 
 const { once } = require('node:events')
 const fs = require('node:fs')
-const { setImmediate } = require('node:timers/promises')
+const { setImmediate, setTimeout } = require('node:timers/promises')
 const { Worker, parentPort } = require('node:worker_threads')
 const lib = require('../../dist')
 
@@ -20,6 +20,7 @@ exports.tools = {
   fs,
   once,
   parentPort,
+  sleep: setTimeout,
   turn: setImmediate,
   // Synchronous, so that what was said is never lost.
   say: (text) => void fs.writeSync(2, `${text}\n`),
