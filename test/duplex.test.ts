@@ -1,0 +1,268 @@
+import { once } from 'node:events'
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { Duplex, Readable, Transform, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { setImmediate as turn } from 'node:timers/promises'
+import { createGunzip, createGzip } from 'node:zlib'
+import { settle } from './support/full'
+import { random } from './support/random'
+import { tempFolder } from './support/tempFolder'
+import { connectedPair, socket, transports } from './support/transports'
+import { until } from './support/until'
+
+function numbers(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => String(i))
+}
+
+/** Closes the socket after so many messages, which ends its stream. */
+function upTo(count: number, close: () => unknown): Transform {
+  return new Transform({
+    objectMode: true,
+    transform(message: Buffer, _encoding, callback) {
+      if (--count === 0) close()
+      callback(null, message)
+    }
+  })
+}
+
+describe.each(transports)('a duplex over %s', (transport) => {
+  test('gives each message as a chunk, and sends each chunk as one', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const [one, other] = [listening.duplex(), dialing.duplex()]
+    expect(one).toBeInstanceOf(Duplex)
+    expect([one.readableObjectMode, one.writableObjectMode]).toEqual([
+      true,
+      true
+    ])
+    const chunks = ['text', '', Buffer.from('bytes'), new Uint8Array([1, 2])]
+    for (const chunk of chunks) one.write(chunk)
+    const got: Buffer[] = []
+    for await (const message of other) {
+      got.push(message as Buffer)
+      if (got.length === chunks.length) break
+    }
+    expect(got).toEqual(chunks.map((chunk) => Buffer.from(chunk as string)))
+    // Leaving the loop destroys a stream, and that closes the socket.
+    await until(() => dialing.closed)
+  })
+
+  test('carries a file through transforms, both ways', async () => {
+    const folder = tempFolder()
+    const [from, to] = ['from', 'to'].map((name) => path.join(folder, name))
+    const next = random(7)
+    const bytes = Buffer.from(
+      Array.from({ length: 300_000 }, () => Math.floor(next() * 32))
+    )
+    fs.writeFileSync(from!, bytes)
+    const { listening, dialing } = await connectedPair(transport, {
+      listening: { recvBuffer: 1, sendBuffer: 1 },
+      dialing: { recvBuffer: 1, sendBuffer: 1 }
+    })
+    const echo = listening.duplex()
+    const echoed = pipeline(echo, echo)
+    const stream = dialing.duplex()
+    const sent = pipeline(fs.createReadStream(from!), createGzip(), stream, {
+      end: false
+    })
+    const received = pipeline(stream, createGunzip(), fs.createWriteStream(to!))
+    await sent
+    // All of it is on its way back; then nothing more will come.
+    await until(() => {
+      const { messagesSent, messagesReceived, unreadMessages } = dialing.stats()
+      return messagesSent === messagesReceived && unreadMessages === 0
+    })
+    await turn()
+    await dialing.close()
+    await received
+    // It passes the end on to a socket that is closed.
+    await listening.close()
+    await expect(echoed).rejects.toMatchObject({ code: 'ECLOSED' })
+    expect(fs.readFileSync(to!).equals(bytes)).toBe(true)
+  })
+
+  test('a reader that does not read stops the writer', async () => {
+    const { listening, dialing } = await connectedPair(transport, {
+      listening: { recvBuffer: 2 },
+      dialing: { sendBuffer: 2 }
+    })
+    const size = 256 * 1024
+    let made = 0
+    const source = new Readable({
+      objectMode: true,
+      highWaterMark: 1,
+      read() {
+        this.push(made < 200 ? Buffer.alloc(size, made++) : null)
+      }
+    })
+    const out = dialing.duplex()
+    const sending = pipeline(source, out)
+    const into = listening.duplex()
+    // Until the kernel takes no more, and for a while longer.
+    for (let before = -1; before !== made;) {
+      before = made
+      for (let i = 0; i < 3; i++) await settle(transport)
+    }
+    expect(made).toBeLessThan(100)
+    const { unsentBytes, waitingSends } = dialing.stats()
+    expect(unsentBytes).toBeLessThanOrEqual(3 * size)
+    expect(waitingSends).toBeLessThanOrEqual(1)
+    expect(into.readableLength).toBe(0)
+
+    let count = 0
+    await pipeline(
+      into,
+      upTo(200, () => listening.close()),
+      new Writable({
+        objectMode: true,
+        write(message: Buffer, _encoding, callback) {
+          expect(message.equals(Buffer.alloc(size, count++))).toBe(true)
+          // What was made but not read is what the buffers hold.
+          expect(listening.stats().unreadMessages).toBeLessThanOrEqual(2)
+          setImmediate(callback)
+        }
+      })
+    )
+    expect(count).toBe(200)
+    await sending
+  })
+
+  test('write() says when to wait, and drain when to go on', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const stream = dialing.duplex()
+    expect(stream.write('one')).toBe(false)
+    await once(stream, 'drain')
+    expect(stream.write('two')).toBe(false)
+    expect(String(await listening.recv())).toBe('one')
+    expect(String(await listening.recv())).toBe('two')
+  })
+
+  test('ending it sends everything and leaves the socket open', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const stream = dialing.duplex()
+    for (const text of numbers(50)) stream.write(text)
+    stream.end('the end')
+    await once(stream, 'finish')
+    expect(dialing.stats()).toMatchObject({
+      messagesSent: 51,
+      unsentMessages: 0
+    })
+    expect(dialing.closed).toBe(false)
+    // It still reads, and the socket still sends.
+    await listening.send('back')
+    const [message] = (await once(stream, 'data')) as [Buffer]
+    expect(String(message)).toBe('back')
+    await dialing.send('by the socket')
+    for (const text of [...numbers(50), 'the end', 'by the socket']) {
+      expect(String(await listening.recv())).toBe(text)
+    }
+  })
+
+  test('closing the socket ends the readable side', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const stream = listening.duplex()
+    const got: string[] = []
+    stream.on('data', (message: Buffer) => got.push(String(message)))
+    const ended = once(stream, 'end')
+    await dialing.send('one')
+    await until(() => got.length === 1)
+    await listening.close()
+    await ended
+    expect(got).toEqual(['one'])
+    expect(stream.readableEnded).toBe(true)
+    expect(stream.errored).toBeNull()
+  })
+
+  test('a peer that goes does not end it: the next one goes on', async () => {
+    const { listening, dialing, url } = await connectedPair(transport)
+    const stream = listening.duplex()
+    const got: string[] = []
+    stream.on('data', (message: Buffer) => got.push(String(message)))
+    await dialing.send('one')
+    await dialing.close()
+    const next = socket()
+    await next.dial(url)
+    await next.send('two')
+    await until(() => got.length === 2)
+    expect(got).toEqual(['one', 'two'])
+  })
+
+  test('destroying it closes the socket, and loses nothing', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const stream = dialing.duplex()
+    for (const text of numbers(20)) {
+      if (!stream.write(text)) await once(stream, 'drain')
+    }
+    const closed = once(stream, 'close')
+    stream.destroy()
+    expect(dialing.closed).toBe(true)
+    for (const text of numbers(20)) {
+      expect(String(await listening.recv())).toBe(text)
+    }
+    await closed
+    expect(stream.errored).toBeNull()
+  })
+
+  test('destroyed with an error it closes at once, and says so', async () => {
+    const { dialing } = await connectedPair(transport, {
+      listening: { recvBuffer: 0 }
+    })
+    const stream = dialing.duplex()
+    stream.resume()
+    const failed = once(stream, 'error')
+    const error = new Error('enough')
+    stream.destroy(error)
+    expect(await failed).toEqual([error])
+    await until(() => stream.closed)
+    expect(dialing.closed).toBe(true)
+    await expect(dialing.recv()).rejects.toMatchObject({ code: 'ECLOSED' })
+  })
+
+  test('a failing transform closes both streams of a pipeline', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const stream = listening.duplex()
+    const error = new Error('in the middle')
+    const piping = pipeline(
+      stream,
+      new Transform({
+        objectMode: true,
+        transform: (_message, _encoding, callback) => callback(error)
+      }),
+      new Writable({ objectMode: true, write: (_c, _e, done) => done() })
+    )
+    await dialing.send('x')
+    await expect(piping).rejects.toBe(error)
+    expect(listening.closed).toBe(true)
+    await until(() => stream.closed)
+  })
+
+  test('a message that is none is an error of the stream', async () => {
+    const { dialing } = await connectedPair(transport)
+    for (const [chunk, code] of [
+      [5, 'ERR_INVALID_ARG_TYPE'],
+      [{}, 'ERR_INVALID_ARG_TYPE']
+    ] as const) {
+      const stream = dialing.duplex()
+      const failed = once(stream, 'error')
+      stream.write(chunk)
+      expect((await failed)[0]).toMatchObject({ code })
+    }
+  })
+})
+
+test('recvTimeout does not apply to it, sendTimeout does', async () => {
+  const sock = socket({ recvTimeout: 1, sendTimeout: 20, sendBuffer: 1 })
+  const stream = sock.duplex()
+  stream.resume()
+  await new Promise<void>((resolve, reject) =>
+    stream.write('taken', (error) => (error ? reject(error) : resolve()))
+  )
+  expect(stream.destroyed).toBe(false)
+  const failed = once(stream, 'error')
+  stream.write('no room')
+  expect((await failed)[0]).toMatchObject({
+    code: 'ETIMEDOUT',
+    syscall: 'send'
+  })
+  expect(sock.closed).toBe(true)
+})
