@@ -286,6 +286,20 @@ describe('a path', () => {
     }
   })
 
+  test('may be relative, and is removed from wherever that is', async () => {
+    const before = process.cwd()
+    const sock = socket()
+    process.chdir(folder)
+    try {
+      await sock.listen('ipc://pair.ipc')
+    } finally {
+      process.chdir(before)
+    }
+    expect(names()).toEqual(['pair.ipc'])
+    await sock.close()
+    expect(names()).toEqual([])
+  })
+
   test('may be reached through a link', async () => {
     fs.mkdirSync(path.join(folder, 'real'))
     fs.symlinkSync('real', path.join(folder, 'link'))

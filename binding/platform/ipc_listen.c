@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -56,6 +57,7 @@ struct ipc_listener {
   bool abstract;  // Linux: a name without a file
   dev_t dev;      // the file that is ours to remove
   ino_t ino;
+  char *file;  // its absolute path; NULL: as in sa
   mode_t perms;
   bool has_perms;
   nni_mtx mtx;
@@ -71,6 +73,8 @@ static ipc_listener *ipc_owners;
 static void ipc_own_file(ipc_listener *l, const struct stat *st) {
   l->dev = st->st_dev;
   l->ino = st->st_ino;
+  // The working directory may be another one by the time it is removed.
+  l->file = realpath(l->sa.s_ipc.sa_path, NULL);
   l->owner_pid = getpid();
   (void)pthread_mutex_lock(&ipc_owners_mtx);
   if ((l->next_owner = ipc_owners) != NULL) {
@@ -82,11 +86,12 @@ static void ipc_own_file(ipc_listener *l, const struct stat *st) {
 }
 
 static void ipc_unlink(const ipc_listener *l) {
+  const char *file = l->file != NULL ? l->file : l->sa.s_ipc.sa_path;
   struct stat st;
 
-  if ((lstat(l->sa.s_ipc.sa_path, &st) == 0) && (st.st_dev == l->dev) &&
+  if ((lstat(file, &st) == 0) && (st.st_dev == l->dev) &&
       (st.st_ino == l->ino)) {
-    (void)unlink(l->sa.s_ipc.sa_path);
+    (void)unlink(file);
   }
 }
 
@@ -141,6 +146,7 @@ static void ipc_listener_free(void *arg) {
     nni_posix_pfd_fini(l->pfd);
   }
   nni_mtx_fini(&l->mtx);
+  free(l->file);
   NNI_FREE_STRUCT(l);
 }
 
