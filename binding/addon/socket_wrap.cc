@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -33,24 +34,32 @@ Napi::Object PeerObject(Napi::Env env, const Peer& peer) {
   return object;
 }
 
-Options ReadOptions(const Napi::Object& o) {
-  const auto number = [&o](const char* name) {
-    return o.Get(name).As<Napi::Number>();
+// In plain Node-API: where a worker is being terminated reading a property
+// fails, and the C++ wrapper of what it then has would abort the process.
+bool ReadOptions(napi_env env, napi_value object, Options* options) {
+  const auto number = [=](const char* name, auto* out) {
+    napi_value value;
+    double d;
+    if (napi_get_named_property(env, object, name, &value) != napi_ok ||
+        napi_get_value_double(env, value, &d) != napi_ok) {
+      return false;
+    }
+    *out = static_cast<std::remove_pointer_t<decltype(out)>>(d);
+    return true;
   };
-  const auto flag = [&o](const char* name) {
-    return o.Get(name).As<Napi::Boolean>().Value();
+  const auto flag = [=](const char* name, bool* out) {
+    napi_value value;
+    return napi_get_named_property(env, object, name, &value) == napi_ok &&
+           napi_get_value_bool(env, value, out) == napi_ok;
   };
-  Options options;
-  options.send_buffer = number("sendBuffer").Int32Value();
-  options.recv_buffer = number("recvBuffer").Int32Value();
-  options.max_message_size =
-      static_cast<size_t>(number("maxMessageSize").Int64Value());
-  options.reconnect_min = number("reconnectMin").Int32Value();
-  options.reconnect_max = number("reconnectMax").Int32Value();
-  options.no_delay = flag("noDelay");
-  options.keep_alive = flag("keepAlive");
-  options.ipc_mode = number("ipcMode").Int32Value();
-  return options;
+  return number("sendBuffer", &options->send_buffer) &&
+         number("recvBuffer", &options->recv_buffer) &&
+         number("maxMessageSize", &options->max_message_size) &&
+         number("reconnectMin", &options->reconnect_min) &&
+         number("reconnectMax", &options->reconnect_max) &&
+         flag("noDelay", &options->no_delay) &&
+         flag("keepAlive", &options->keep_alive) &&
+         number("ipcMode", &options->ipc_mode);
 }
 
 // A promise for what the pool is doing; rejected at once if it cannot.
@@ -105,8 +114,9 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
 SocketWrap::SocketWrap(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<SocketWrap>(info),
       hub_(*info.Env().GetInstanceData<std::shared_ptr<Hub>>()) {
-  const int rv =
-      Socket::Open(ReadOptions(info[0].As<Napi::Object>()), hub_, &socket_);
+  Options options;
+  if (!ReadOptions(info.Env(), info[0], &options)) return;
+  const int rv = Socket::Open(options, hub_, &socket_);
   if (rv != 0) {
     Napi::Error::New(info.Env(), nng_strerror(rv)).ThrowAsJavaScriptException();
     return;
