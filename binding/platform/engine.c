@@ -42,6 +42,7 @@ engine *engine_create(void) {
   e->home = pthread_self();
   e->alive = true;
   NNI_LIST_INIT(&e->tasks, nni_task, task_node);
+  nni_plat_cv_init(&e->changed, NULL);
   engine_unflushed_init(e);
   engine_bind(e);
   if (nni_aio_alloc(&e->trimmer, engine_trimmed, e) != 0) {
@@ -62,6 +63,7 @@ void engine_drop(engine *e) {
     return;
   }
   poller_destroy(e->poller);
+  nni_plat_cv_fini(&e->changed);
   NNI_FREE_STRUCT(e);
 }
 

@@ -18,7 +18,8 @@ struct engine {
   bool running;    // some thread runs its tasks right now
   size_t moved;    // bytes read and written since the turn began
   nni_list tasks;
-  nni_list unflushed;  // connections with gathered bytes
+  nni_plat_cv changed;  // a task was added, or is done
+  nni_list unflushed;   // connections with gathered bytes
   poller *poller;
   nni_aio *trimmer;  // sleeps while there is memory to be given back
   bool trimming;

@@ -12,7 +12,11 @@ static engine *task_engine(nni_task *task) { return (engine *)task->task_tq; }
 
 static void task_done(nni_task *task) {
   if (--task->task_busy == 0) {
-    nni_cv_wake(&task->task_cv);
+    if (task_engine(task) != NULL) {
+      nni_plat_cv_wake(&task_engine(task)->changed);
+    } else {
+      nni_cv_wake(&task->task_cv);
+    }
   }
 }
 
@@ -71,6 +75,9 @@ void nni_task_dispatch(nni_task *task) {
   lock_acquire();
   task_start(task);
   nni_list_append(&e->tasks, task);
+  // The loop may be blocked in a close that depends on whoever waits for this
+  // task, or for one that it leads to: they run it themselves.
+  nni_plat_cv_wake(&e->changed);
   engine_wake(e);
   lock_release();
 }
@@ -98,6 +105,8 @@ void nni_task_wait(nni_task *task) {
   while (task->task_busy > 0) {
     if (e != NULL && !nni_list_empty(&e->tasks)) {
       run_task(e);
+    } else if (e != NULL) {
+      nni_plat_cv_wait(&e->changed);
     } else {
       nni_cv_wait(&task->task_cv);
     }
