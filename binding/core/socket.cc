@@ -230,22 +230,27 @@ void Socket::DropQueue() {
   queue_bytes_ = 0;
 }
 
-unsigned Socket::Gathered() const {
+Socket::Amount Socket::Gathered() const {
+  Amount gathered = {0, 0};
 #if defined(NNG_PAIR_OWN_CONN)
-  return conn_ == nullptr ? 0 : nng_pair_conn_gathered(conn_);
-#else
-  return 0;
+  if (conn_ != nullptr) {
+    gathered.messages = nng_pair_conn_gathered(conn_, &gathered.bytes);
+    // The last one may not have been told of yet (PAIR0_SENT).
+    gathered.messages = std::min(gathered.messages, messages_sent_);
+    gathered.bytes = std::min(gathered.bytes, bytes_sent_);
+  }
 #endif
+  return gathered;
 }
 
 uint64_t Socket::finished() {
   EngineScope scope(engine_);
   Lock lock(mutex_);
-  return finished_ - Gathered();
+  return finished_ - Gathered().messages;
 }
 
 bool Socket::CountFinished() {
-  if (finished_ - Gathered() < wake_when_finished_) return false;
+  if (finished_ - Gathered().messages < wake_when_finished_) return false;
   wake_when_finished_ = std::numeric_limits<uint64_t>::max();
   return true;
 }
@@ -460,9 +465,10 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
 #if defined(NNG_PAIR_OWN_CONN)
         if (self->conn_ != nullptr) {
           // What had gathered never left.
-          const unsigned gathered = self->Gathered();
-          self->messages_sent_ -= gathered;
-          self->messages_lost_ += gathered;
+          const Amount gathered = self->Gathered();
+          self->messages_sent_ -= gathered.messages;
+          self->bytes_sent_ -= gathered.bytes;
+          self->messages_lost_ += gathered.messages;
           nng_pair_conn_on_flushed(self->conn_, nullptr, nullptr);
           self->conn_ = nullptr;
           self->CountFinished();
@@ -632,10 +638,19 @@ int Socket::PipeProgress(uint32_t pipe, int* unacked, uint64_t* received) {
 Stats Socket::GetStats() {
   EngineScope scope(engine_);
   Lock lock(mutex_);
-  return {messages_sent_, messages_received_, messages_lost_,
-          bytes_sent_,    bytes_received_,    accepted_ - finished_,
-          unsent_bytes_,  inbox_.size(),      inbox_bytes_,
-          rejects_};
+  const Amount gathered = Gathered();
+  Stats stats;
+  stats.messages_sent = messages_sent_ - gathered.messages;
+  stats.messages_received = messages_received_;
+  stats.messages_lost = messages_lost_;
+  stats.bytes_sent = bytes_sent_ - gathered.bytes;
+  stats.bytes_received = bytes_received_;
+  stats.unsent_messages = accepted_ - finished_ + gathered.messages;
+  stats.unsent_bytes = unsent_bytes_ + gathered.bytes;
+  stats.inbox_messages = inbox_.size();
+  stats.inbox_bytes = inbox_bytes_;
+  stats.rejects = rejects_;
+  return stats;
 }
 
 uint64_t Socket::QueuedBytes() {

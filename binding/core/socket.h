@@ -168,6 +168,10 @@ class Socket : public std::enable_shared_from_this<Socket> {
 
  private:
   struct DialOp;
+  struct Amount {
+    uint64_t messages;
+    uint64_t bytes;
+  };
 
   Socket(const Options& options, std::shared_ptr<Waker> waker);
   int Init();
@@ -187,7 +191,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   void FetchNow();
   void PushEvent(Event event);  // under mutex_
   bool CountFinished();         // under mutex_; whether to wake the owner
-  unsigned Gathered() const;    // under NNG's lock
+  Amount Gathered() const;      // under NNG's lock and mutex_
   // conn.h, under NNG's lock.
   bool StartWriting(const uint8_t* data, size_t size, size_t* done);
   void ForsakeWriting();

@@ -69,6 +69,9 @@
 
 #define MAX_IOV 8
 
+// The SP framing: a length of 64 bits, big endian; over ipc, the byte 1 before.
+static size_t sp_head_size(bool ipc) { return ipc ? 9 : 8; }
+
 typedef struct conn {
   // What NNG's dialers and listeners see of us. Of these only stream,
   // dial_aio and dialer are used; the rest of the state is below.
@@ -96,7 +99,9 @@ typedef struct conn {
   size_t wpos;
   size_t wlen;
   size_t written;           // of the first write in line, or to come, if large
-  unsigned gathered;        // how many writes are in wbuf
+  size_t wnext;             // in wbuf: the first message not written whole
+  unsigned gathered;        // how many messages there are from there on
+  uint64_t gathered_bytes;  // the bytes of their bodies
   bool blocked;             // the kernel takes no more until it says so
   nni_list_node unflushed;  // in the engine's list, with bytes in wbuf
   nng_pair_flushed_cb flushed_cb;
@@ -134,7 +139,7 @@ static void conn_drop_wbuf(conn *c) {
     nni_free(c->wbuf, BUFFER_SIZE);
     c->wbuf = NULL;
   }
-  c->wpos = c->wlen = 0;
+  c->wpos = c->wlen = c->wnext = 0;
   nni_list_node_remove(&c->unflushed);
 }
 
@@ -324,6 +329,7 @@ static void conn_write_failed(conn *c, int rv) {
 
 static void conn_flushed(conn *c) {
   c->gathered = 0;
+  c->gathered_bytes = 0;
   conn_drop_wbuf(c);
   if (c->flushed_cb != NULL) {
     c->flushed_cb(c->flushed_arg);
@@ -361,6 +367,25 @@ static void conn_complete_write(conn *c, nni_aio *aio) {
 
   c->written = 0;
   conn_complete(aio, size);
+}
+
+// The kernel has a part of what has gathered: its whole messages are sent.
+static void conn_partly_flushed(conn *c) {
+  const size_t head = sp_head_size(c->ipc);
+  uint64_t size;
+
+  while (c->wnext + head <= c->wpos) {
+    NNI_GET64(c->wbuf + c->wnext + head - 8, size);
+    if (size > c->wpos - c->wnext - head) {
+      break;
+    }
+    c->wnext += head + (size_t)size;
+    c->gathered--;
+    c->gathered_bytes -= size;
+  }
+  if (c->flushed_cb != NULL) {
+    c->flushed_cb(c->flushed_arg);
+  }
 }
 
 // Writes what has gathered and then the first write in line, if there is one,
@@ -416,6 +441,7 @@ static void conn_write(conn *c) {
       if (gone > (size_t)n) {
         c->wpos += (size_t)n;
         n = 0;
+        conn_partly_flushed(c);
       } else {
         n -= (ssize_t)gone;
         conn_flushed(c);
@@ -450,8 +476,14 @@ static uint8_t *conn_room(conn *c, size_t size) {
     nni_list_append(&c->engine->unflushed, c);
     engine_wake(c->engine);
   }
+  // The SP header, which goes first, is no message.
+  if (c->bytes_sent + c->wlen == 0) {
+    c->wnext = size;
+  } else {
+    c->gathered++;
+    c->gathered_bytes += size - sp_head_size(c->ipc);
+  }
   c->wlen += size;
-  c->gathered++;
   return c->wbuf + c->wlen - size;
 }
 
@@ -702,7 +734,12 @@ int nng_pair_conn_progress(nng_stream *s, int *unacked, uint64_t *received) {
   return rv;
 }
 
-unsigned nng_pair_conn_gathered(nng_stream *s) { return ((conn *)s)->gathered; }
+unsigned nng_pair_conn_gathered(nng_stream *s, uint64_t *bytes) {
+  const conn *c = (conn *)s;
+
+  *bytes = c->gathered_bytes;
+  return c->gathered;
+}
 
 void nng_pair_conn_on_flushed(nng_stream *s, nng_pair_flushed_cb cb,
                               void *arg) {
@@ -711,9 +748,6 @@ void nng_pair_conn_on_flushed(nng_stream *s, nng_pair_flushed_cb cb,
   c->flushed_cb = cb;
   c->flushed_arg = arg;
 }
-
-// The SP framing: a length of 64 bits, big endian; over ipc, the byte 1 before.
-static size_t sp_head_size(bool ipc) { return ipc ? 9 : 8; }
 
 nng_msg *nng_pair_conn_take(nng_stream *s, bool ipc, size_t max) {
   conn *c = (conn *)s;

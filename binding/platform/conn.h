@@ -15,10 +15,11 @@ extern "C" {
 
 #define NNG_PAIR_OPT_CONN "nng-pair:conn"
 
-// How many writes have gathered that the kernel does not have yet, and who is
-// to hear that it has them all; on the engine's thread, under the lock.
+// How many messages have gathered that the kernel does not have whole, and the
+// bytes of their bodies; and who is to hear that it has more of them; on the
+// engine's thread, under the lock.
 typedef void (*nng_pair_flushed_cb)(void *arg);
-extern unsigned nng_pair_conn_gathered(nng_stream *);
+extern unsigned nng_pair_conn_gathered(nng_stream *, uint64_t *bytes);
 extern void nng_pair_conn_on_flushed(nng_stream *, nng_pair_flushed_cb,
                                      void *arg);
 
