@@ -252,7 +252,10 @@ export class Sender {
 
   #drain(options: WaitOptions, site: CallSite): Promise<void> {
     const count = this.#native.accepted()
-    if (this.#native.finished() >= count) return Promise.resolve()
+    // Not before those that were called earlier.
+    if (this.#drains.size === 0 && this.#native.finished() >= count) {
+      return Promise.resolve()
+    }
     const drain: Drain = {
       count,
       pending: new Pending('drain', site, options, () =>

@@ -229,9 +229,22 @@ describe.each(transports)('stats over %s', (transport) => {
     'tell exactly which messages of %d bytes a deaf peer’s kernel has',
     async (size) => {
       const { sock, raw } = await deafPair(transport, 20)
-      const count = await fill(sock, transport, () => Buffer.alloc(size))
+      let asked = 0
+      let drained = 0
+      const count = await fill(sock, transport, (i) => {
+        if (i > asked) {
+          asked = i
+          sock.drain().then(
+            () => (drained = i),
+            () => {}
+          )
+        }
+        return Buffer.alloc(size)
+      })
+      await until(() => drained >= sock.stats().messagesSent)
       const { messagesSent, unsentMessages, bytesSent, unsentBytes } =
         sock.stats()
+      expect(drained).toBe(messagesSent)
       expect(messagesSent + unsentMessages).toBe(count)
       expect(bytesSent).toBe(size * messagesSent)
       expect(unsentBytes).toBe(size * unsentMessages)

@@ -111,6 +111,9 @@ void nni_task_wait(nni_task *task) {
       nni_cv_wait(&task->task_cv);
     }
   }
+  if (e != NULL && !nni_list_empty(&e->unflushed)) {
+    engine_wake(e);  // what the tasks have sent
+  }
   lock_release();
 }
 
