@@ -92,6 +92,8 @@ export interface NativeSocket {
   cancelQueued(number: number): void
   accepted(): number
   finished(): number
+  /** The bytes that are accepted and not sent, while there is a peer; else 0. */
+  backlog(): number
   wakeWhenFinished(count: number): void
 
   /**

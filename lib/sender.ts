@@ -1,3 +1,4 @@
+import { clearTimeout, setTimeout } from 'node:timers'
 import { isAnyArrayBuffer } from 'node:util/types'
 import {
   NNG,
@@ -21,6 +22,15 @@ import { Yielding } from './yielding'
 // What crosses into the addon at once, at most.
 const BATCH = 1024
 const BATCH_BYTES = 4 * 2 ** 20
+
+// A caller that sends large messages faster than its peer reads would fill the
+// send buffer and then work in memory that no cache holds, at half the speed.
+// So while there is a peer, and more than this waits for it, the promise of an
+// accepted message comes when the peer has caught up, or a little later anyway.
+const AHEAD_BYTES = 8 * 2 ** 20
+const AHEAD_MS = 5
+// Where it is worth asking.
+const LARGE = 16 * 1024
 
 /**
  * What can be sent: text (as UTF-8), the bytes of a buffer, or those that a
@@ -68,8 +78,13 @@ function batch(
   return { end, bytes }
 }
 
-interface Drain {
+/** Who waits until so many messages, of all that were accepted, are done. */
+interface Waiter {
   count: number
+  resolve: () => void
+}
+
+interface Drain extends Waiter {
   pending: Pending<void>
 }
 
@@ -90,6 +105,7 @@ export class Sender {
   #first = 0
   #next = 0
   readonly #drains = new Set<Drain>()
+  readonly #ahead = new Set<Waiter>()
   #closed = false
 
   constructor(native: NativeSocket, timeout: number, maxSize: number) {
@@ -107,7 +123,7 @@ export class Sender {
     const status = this.#native.send(bytes, timeout !== 0)
     switch (status) {
       case SEND_ACCEPTED:
-        return this.#yielding.resolve(undefined, 1, bytes.length)
+        return this.#accepted(1, bytes.length)
       case SEND_FULL:
         return this.#failed(NNG.ETIMEDOUT, entry)
       case SEND_QUEUED:
@@ -149,7 +165,7 @@ export class Sender {
         next = this.#native.sendMany(list, first, end)
       }
       if (next === end) {
-        await this.#yielding.resolve(undefined, end - first, bytes)
+        await this.#accepted(end - first, bytes)
         if (end === list.length) return
         signal?.throwIfAborted()
         continue
@@ -197,7 +213,7 @@ export class Sender {
   onReady(): void {
     this.#yielding.reset()
     if (this.#first < this.#next && !this.#closed) this.#flush()
-    if (this.#drains.size > 0) this.#serveDrains()
+    if (this.#drains.size + this.#ahead.size > 0) this.#serveFinished()
   }
 
   /** Nothing more is accepted; calls that wait for room fail. */
@@ -208,6 +224,7 @@ export class Sender {
       pending.fail(NNG.ECLOSED)
     }
     this.#waiting.clear()
+    for (const { resolve } of this.#ahead) resolve()
   }
 
   /** What is not sent by now will not be. */
@@ -258,25 +275,51 @@ export class Sender {
     }
     const drain: Drain = {
       count,
+      resolve: () => drain.pending.resolve(),
       pending: new Pending('drain', site, options, () =>
         this.#drains.delete(drain)
       )
     }
     this.#drains.add(drain)
-    this.#serveDrains()
+    this.#serveFinished()
     return drain.pending.promise
   }
 
-  #serveDrains(): void {
-    const finished = this.#native.finished()
-    // In order of their counts, since they were added so.
-    for (const drain of this.#drains) {
-      if (drain.count > finished) {
-        this.#native.wakeWhenFinished(drain.count)
-        return
-      }
-      this.#drains.delete(drain)
-      drain.pending.resolve()
+  /** So much was accepted: the caller may go on, now or a little later. */
+  #accepted(messages: number, bytes: number): Promise<void> {
+    if (bytes < LARGE || this.#native.backlog() <= AHEAD_BYTES) {
+      return this.#yielding.resolve(undefined, messages, bytes)
     }
+    const allowed = Math.floor((AHEAD_BYTES * messages) / bytes)
+    return new Promise((resolve) => {
+      const waiter = {
+        count: this.#native.accepted() - allowed,
+        resolve: () => {
+          clearTimeout(timer)
+          this.#ahead.delete(waiter)
+          resolve()
+        }
+      }
+      const timer = setTimeout(waiter.resolve, AHEAD_MS)
+      this.#ahead.add(waiter)
+      this.#serveFinished()
+    })
+  }
+
+  #serveFinished(): void {
+    const finished = this.#native.finished()
+    let next = Infinity
+    for (const waiters of [this.#drains, this.#ahead]) {
+      // In order of their counts, more or less, since they were added so.
+      for (const waiter of waiters) {
+        if (waiter.count > finished) {
+          next = Math.min(next, waiter.count)
+          break
+        }
+        waiters.delete(waiter)
+        waiter.resolve()
+      }
+    }
+    if (next < Infinity) this.#native.wakeWhenFinished(next)
   }
 }

@@ -93,6 +93,7 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
           InstanceMethod<&SocketWrap::CancelQueued>("cancelQueued"),
           InstanceMethod<&SocketWrap::Accepted>("accepted"),
           InstanceMethod<&SocketWrap::Finished>("finished"),
+          InstanceMethod<&SocketWrap::Backlog>("backlog"),
           InstanceMethod<&SocketWrap::WakeWhenFinished>("wakeWhenFinished"),
           InstanceMethod<&SocketWrap::Take>("take"),
           InstanceMethod<&SocketWrap::WaitForMessage>("waitForMessage"),
@@ -239,6 +240,10 @@ Napi::Value SocketWrap::Accepted(const Napi::CallbackInfo& info) {
 
 Napi::Value SocketWrap::Finished(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), ToDouble(socket_->finished()));
+}
+
+Napi::Value SocketWrap::Backlog(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), ToDouble(socket_->Backlog()));
 }
 
 void SocketWrap::WakeWhenFinished(const Napi::CallbackInfo& info) {

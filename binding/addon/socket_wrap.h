@@ -37,6 +37,7 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
   void CancelQueued(const Napi::CallbackInfo& info);
   Napi::Value Accepted(const Napi::CallbackInfo& info);
   Napi::Value Finished(const Napi::CallbackInfo& info);
+  Napi::Value Backlog(const Napi::CallbackInfo& info);
   void WakeWhenFinished(const Napi::CallbackInfo& info);
   Napi::Value Take(const Napi::CallbackInfo& info);
   Napi::Value WaitForMessage(const Napi::CallbackInfo& info);

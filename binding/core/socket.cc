@@ -277,6 +277,11 @@ void Socket::WakeWhenFinished(uint64_t count) {
   if (now) waker_->Wake(this);
 }
 
+uint64_t Socket::Backlog() {
+  Lock lock(mutex_);
+  return has_peer_ ? unsent_bytes_.load() : 0;
+}
+
 // Receiving.
 
 bool Socket::HasRoom() const {
@@ -448,6 +453,7 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
                           : Peer();
     switch (event) {
       case PAIR0_START:
+        self->has_peer_ = true;
 #if defined(NNG_PAIR_OWN_CONN)
         if (nng_pair_pipe_conn(PipeOf(pipe), &self->conn_) == 0) {
           nng_pair_conn_on_flushed(self->conn_, &Socket::OnFlushed, self);
@@ -462,6 +468,7 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
         wake = true;
         break;
       case PAIR0_STOP:
+        self->has_peer_ = false;
 #if defined(NNG_PAIR_OWN_CONN)
         if (self->conn_ != nullptr) {
           // What had gathered never left.

@@ -117,6 +117,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
   uint64_t accepted() const { return accepted_; }
   uint64_t finished();
   void WakeWhenFinished(uint64_t count);
+  // The bytes that are accepted and not sent, while there is a peer; else 0.
+  uint64_t Backlog();
 
   // Receiving. Take moves messages out of the inbox: up to `max`, of which
   // those of at most `small` bytes are put one behind the other where `room`
@@ -228,6 +230,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   uint64_t wake_when_finished_ = std::numeric_limits<uint64_t>::max();
   std::deque<Event> events_;
   size_t reject_events_ = 0;
+  bool has_peer_ = false;
   // The peer's connection, while there is one. What has gathered in it counts
   // as sent for NNG, and for us when the kernel has it.
   nng_stream* conn_ = nullptr;
