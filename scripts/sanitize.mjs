@@ -1,9 +1,17 @@
 // npm run sanitize address|thread [--build-only] [jest's arguments…]: builds
 // the addon and NNG under a sanitizer and runs tests against that build. Any
-// report, of whatever process, is a failure.
+// report, of whatever process, is a failure. Faults that are planted for it
+// (test/sanitizers/planted.c) must be reported first: silence proves nothing
+// where nobody listens.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync
+} from 'node:fs'
 import * as path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -13,6 +21,12 @@ const SANITIZERS = {
   address: {
     build: 'build-asan',
     library: 'libasan.so',
+    // Where UndefinedBehaviorSanitizer has more to see: all of it on one thread.
+    driver: 'loop',
+    planted: {
+      useAfterFree: /heap-use-after-free[^]*nni_msg_set_pipe/,
+      overflow: /signed integer overflow/
+    },
     options: {
       ASAN_OPTIONS: [
         // Node and jest keep what they have until the process ends.
@@ -26,6 +40,8 @@ const SANITIZERS = {
   thread: {
     build: 'build-tsan',
     library: 'libtsan.so',
+    driver: 'thread',
+    planted: { race: /data race[^]*nni_msg_set_pipe/ },
     options: {
       TSAN_OPTIONS: [
         // Node and V8 are not instrumented: what they do with memory and
@@ -61,7 +77,7 @@ function compile() {
   run('--build', build, '-j2')
 }
 
-function environment(overrides = {}) {
+function environment() {
   const library = execFileSync(
     process.env.CC ?? 'gcc',
     [`-print-file-name=${sanitizer.library}`],
@@ -69,48 +85,84 @@ function environment(overrides = {}) {
   ).trim()
   const options = Object.entries(sanitizer.options).map(([name, list]) => [
     name,
-    [...list, `log_path=${reports}/report`, ...(overrides[name] ?? [])].join(
-      ':'
-    )
+    [...list, `log_path=${reports}/report`].join(':')
   ])
   return {
+    NNG_PAIR_DRIVER: sanitizer.driver,
     ...process.env,
     ...Object.fromEntries(options),
+    NNG_PAIR_SANITIZER_REPORTS: `${reports}/report`,
     LD_PRELOAD: library,
     NNG_PAIR_PREBUILD: build
   }
 }
 
-/** Runs node with these arguments; returns whether it ended well. */
-function node(args, env) {
-  const { status, signal } = spawnSync(process.execPath, args, {
-    stdio: 'inherit',
+/** Forgets all reports; returns their texts. */
+function takeReports() {
+  const files = existsSync(reports) ? readdirSync(reports).sort() : []
+  const texts = files.map((file) =>
+    readFileSync(path.join(reports, file), 'utf8')
+  )
+  rmSync(reports, { recursive: true, force: true })
+  mkdirSync(reports)
+  return texts
+}
+
+/** Each planted fault must be reported, to where the tests' reports go. */
+function proveReports(env) {
+  const planted = path.join(build, 'test/sanitizers/planted.node')
+  for (const [fault, pattern] of Object.entries(sanitizer.planted)) {
+    takeReports()
+    const code = `require(${JSON.stringify(planted)}).${fault}()`
+    const { status, signal } = spawnSync(process.execPath, ['-e', code], {
+      stdio: 'inherit',
+      env
+    })
+    const texts = takeReports()
+    if (!texts.some((text) => pattern.test(text))) {
+      throw new Error(
+        `the planted fault ${fault} was not reported; ` +
+          `node ended with ${signal ?? status}:\n${texts.join('\n')}`
+      )
+    }
+    console.log(`the planted fault ${fault} is reported`)
+  }
+}
+
+/** What the tests load must be what was built here. */
+function proveAddon(env) {
+  const code = "require('node-gyp-build').resolve(process.cwd())"
+  const addon = execFileSync(process.execPath, ['-p', code], {
+    encoding: 'utf8',
     env
-  })
+  }).trim()
+  if (!addon.startsWith(`${build}/`)) {
+    throw new Error(`the tests would load ${addon}, not what is in ${build}`)
+  }
+}
+
+function runJest(env) {
+  const { status, signal } = spawnSync(
+    process.execPath,
+    [
+      'node_modules/jest/bin/jest.js',
+      '--config=test/sanitizers/jest.config.mjs',
+      ...jestArguments
+    ],
+    { stdio: 'inherit', env }
+  )
   if (signal !== null) console.error(`ended by ${signal}`)
   return status === 0
 }
 
-function noReports() {
-  const files = readdirSync(reports).sort()
-  for (const file of files) {
-    console.error(`${file}:`)
-    console.error(readFileSync(path.join(reports, file), 'utf8'))
-  }
-  if (files.length > 0) console.error(`${files.length} sanitizer reports`)
-  return files.length === 0
-}
-
 compile()
 if (!buildOnly) {
-  rmSync(reports, { recursive: true, force: true })
-  mkdirSync(reports)
-  const jest = [
-    'node_modules/jest/bin/jest.js',
-    '--config=test/sanitizers/jest.config.mjs',
-    ...jestArguments
-  ]
-  const results = [node(jest, environment())]
-  results.push(noReports())
-  process.exitCode = results.every(Boolean) ? 0 : 1
+  const env = environment()
+  proveAddon(env)
+  proveReports(env)
+  const passed = runJest(env)
+  const texts = takeReports()
+  for (const text of texts) console.error(text)
+  if (texts.length > 0) console.error(`${texts.length} sanitizer reports`)
+  process.exitCode = passed && texts.length === 0 ? 0 : 1
 }
