@@ -126,6 +126,8 @@ static bool conn_shaken(const conn *c) {
   return c->bytes_read >= SP_HEADER_SIZE && c->bytes_sent >= SP_HEADER_SIZE;
 }
 
+static void conn_write(conn *c);
+
 static void conn_drop_rbuf(conn *c) {
   if (c->rbuf != NULL) {
     nni_free(c->rbuf, BUFFER_SIZE);
@@ -263,7 +265,14 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
     conn_drop_rbuf(c);
   }
   if (n == 0) {
-    conn_end(c, conn_hangup(c));
+    // The peer may have closed its sending side only: what has gathered counts
+    // as sent, and cannot be sent to anybody else.
+    if (c->wlen > 0) {
+      conn_write(c);
+    }
+    if (c->read_error == 0) {
+      conn_end(c, conn_hangup(c));
+    }
   } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
     c->readable = false;
     c->sure = true;

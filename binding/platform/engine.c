@@ -89,7 +89,7 @@ int engine_fd(engine *e) { return poller_fd(e->poller); }
 
 void engine_wake(engine *e) {
   // The home thread settles before its loop sleeps.
-  if (!e->signalled && e->alive && !e->running &&
+  if (!e->signalled && e->alive && !engine_is_running(e) &&
       !pthread_equal(e->home, pthread_self())) {
     e->signalled = true;
     poller_signal(e->poller);
@@ -158,7 +158,7 @@ void engine_enter(engine *e) {
 
 void engine_leave(engine *e) {
   // Not from within a task: the outermost runs them all.
-  if (!nni_list_empty(&e->tasks) && !e->running) {
+  if (!nni_list_empty(&e->tasks) && !engine_is_running(e)) {
     (void)engine_run_tasks(e);
   }
   if (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->unflushed)) {

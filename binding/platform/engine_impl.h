@@ -15,7 +15,6 @@ struct engine {
   pthread_t home;  // the loop's thread
   bool alive;      // it has a loop
   bool signalled;  // engine_fd was made readable, and not looked at since
-  bool running;    // some thread runs its tasks right now
   size_t moved;    // bytes read and written since the turn began
   nni_list tasks;
   nni_plat_cv changed;  // a task was added, or is done
@@ -34,6 +33,10 @@ extern engine *engine_current(void);
 
 // There is something to do: wakes the loop unless it is about to look anyway.
 extern void engine_wake(engine *);
+
+// taskq.c: whether this thread is in one of the engine's tasks, and will see
+// to the others after it. Meanwhile it may wait, and others have the lock.
+extern bool engine_is_running(const engine *);
 
 // taskq.c: runs tasks until the turn is over or ROUND_TASKS were run, and tells
 // whether there are more.

@@ -28,19 +28,24 @@ static void task_start(nni_task *task) {
   }
 }
 
+// Whose task this thread is in.
+static _Thread_local const engine *running;
+
+bool engine_is_running(const engine *e) { return running == e; }
+
 // Runs the first task.
 static void run_task(engine *e) {
   nni_task *task = nni_list_first(&e->tasks);
   engine *const current = nng_pair_lock.current;
-  const bool running = e->running;
+  const engine *const outer = running;
 
   nng_pair_lock.current = e;
-  e->running = true;
+  running = e;
   nni_list_remove(&e->tasks, task);
   // The task may be freed once it is not busy.
   task->task_cb(task->task_arg);
   task_done(task);
-  e->running = running;
+  running = outer;
   nng_pair_lock.current = current;
 }
 
@@ -111,8 +116,9 @@ void nni_task_wait(nni_task *task) {
       nni_cv_wait(&task->task_cv);
     }
   }
-  if (e != NULL && !nni_list_empty(&e->unflushed)) {
-    engine_wake(e);  // what the tasks have sent
+  if (e != NULL &&
+      (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->unflushed))) {
+    engine_wake(e);  // for what the tasks have left
   }
   lock_release();
 }
