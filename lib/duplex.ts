@@ -6,7 +6,8 @@ import { NNG, NngError } from './errors'
 /**
  * A socket as a stream of messages, one chunk each. Reading asks for the next
  * message only when the stream wants one; a write is done when the message
- * was accepted, and the end when all were handed to the kernel.
+ * was accepted, and the end when all were handed to the kernel. Either side
+ * goes on when the other has ended.
  */
 export class PairDuplex extends Duplex {
   readonly #socket: PairSocket
@@ -48,7 +49,18 @@ export class PairDuplex extends Duplex {
   override _final(callback: (error?: Error | null) => void): void {
     this.#socket
       .drain({ signal: this.#destroyed.signal })
+      .catch((error: unknown) => this.#sentBeforeClose(error))
       .then(() => callback(), callback)
+  }
+
+  // Ended after the socket was closed, as a pipeline does that passes the end
+  // of one stream on to the other: an error only if something was not sent.
+  async #sentBeforeClose(error: unknown): Promise<void> {
+    if (error instanceof NngError && error.errno === NNG.ECLOSED) {
+      const { unsent } = await this.#socket.close()
+      if (unsent === 0) return
+    }
+    throw error
   }
 
   override _destroy(

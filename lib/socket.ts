@@ -442,8 +442,9 @@ export class PairSocket
 
   /**
    * The socket as an object-mode stream of messages, with back-pressure both
-   * ways. It ends when the socket is closed; ending it waits until everything
-   * was sent, and destroying it closes the socket.
+   * ways. Its readable side ends when the socket is closed. Ending it waits
+   * until everything was sent and leaves the socket open; destroying it closes
+   * the socket.
    */
   duplex(): PairDuplex {
     return new PairDuplex(this)
