@@ -63,7 +63,7 @@ const explanations: Readonly<Record<string, Readonly<Record<number, string>>>> =
       [NNG.ECONNREFUSED]: 'nobody listens at the address',
       [NNG.ECONNRESET]: 'the peer hung up in the handshake',
       [NNG.EPROTO]: 'the peer does not speak PAIR v0',
-      [NNG.EADDRINVAL]: 'the host is not known',
+      [NNG.EADDRINVAL]: 'the host is not known, or not to be reached from here',
       [NNG.EAGAIN]: 'the host cannot be resolved now',
       [NNG.ETIMEDOUT]: 'no answer in time'
     },

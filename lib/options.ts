@@ -74,13 +74,14 @@ function checkInteger(
   name: string,
   value: unknown,
   min: number,
-  max: number
+  max: number,
+  shown = String(max)
 ): void {
   checkNumber(name, value)
   if (!Number.isInteger(value) || value < min || value > max) {
     throw argumentError(
       'ERR_OUT_OF_RANGE',
-      `${name} must be an integer from ${min} to ${max}, not ${value}`
+      `${name} must be an integer from ${min} to ${shown}, not ${value}`
     )
   }
 }
@@ -143,7 +144,7 @@ export function resolveOptions(options: PairSocketOptions): ResolvedOptions {
   checkInteger('reconnectMax', o.reconnectMax, o.reconnectMin, MAX_MILLISECONDS)
   checkBoolean('noDelay', o.noDelay)
   checkBoolean('keepAlive', o.keepAlive)
-  checkInteger('ipcMode', o.ipcMode, 0, 0o777)
+  checkInteger('ipcMode', o.ipcMode, 0, 0o777, '0o777')
   return o
 }
 
