@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "../core/engine_scope.h"
 #include "socket_wrap.h"
 
 namespace nng_pair {
@@ -17,6 +18,14 @@ std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind) {
       env, kind, [self] { return self->wake_pending_.load(); },
       [self](napi_env e) { self->Deliver(e); });
   if (!driver) return nullptr;
+  {
+    EngineBinding binding(driver->GetEngine());
+    if (nng_aio_alloc(&hub->try_aio_, nullptr, nullptr) != 0) {
+      driver.release()->Stop([] {});
+      return nullptr;
+    }
+    nng_aio_set_timeout(hub->try_aio_, NNG_DURATION_ZERO);
+  }
   // The hook holds the hub. Hooks run last come, first served: this one
   // before the driver's own. An asynchronous hook only where it is needed:
   // Deno does not survive one.
@@ -33,6 +42,10 @@ std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind) {
   }
   hub->driver_ = driver.release();
   return hub;
+}
+
+Hub::~Hub() {
+  if (try_aio_ != nullptr) nng_aio_free(try_aio_);
 }
 
 void Hub::Wake(Socket* socket) {
@@ -84,7 +97,9 @@ void Hub::End(void* arg, std::function<void()> done) {
   std::unique_ptr<std::shared_ptr<Hub>> held(
       static_cast<std::shared_ptr<Hub>*>(arg));
   Hub* hub = held->get();
-  for (auto& entry : hub->sockets_) entry.second->Close();
+  // The sockets hold the hub: it must not hold them for ever.
+  const auto sockets = std::exchange(hub->sockets_, {});
+  for (auto& entry : sockets) entry.second->Close();
   std::vector<std::shared_ptr<Socket>> woken;
   {
     Lock lock(hub->mutex_);

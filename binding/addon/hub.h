@@ -28,12 +28,14 @@ namespace nng_pair {
 
 class Hub : public Waker {
  public:
+  ~Hub() override;
   static std::shared_ptr<Hub> Create(napi_env env, Driver::Kind kind);
 
   // Any thread. A socket that has been woken is delivered once, however
   // often it was woken until then.
   void Wake(Socket* socket) override;
   engine* GetEngine() const override { return driver_->GetEngine(); }
+  nng_aio* TryAio() const override { return try_aio_; }
 
   // The environment's thread. The hub closes what it holds when the
   // environment ends; Forget once a socket has been closed.
@@ -53,6 +55,7 @@ class Hub : public Waker {
   void Deliver(napi_env env);
 
   Driver* driver_ = nullptr;  // deletes itself when it has stopped
+  nng_aio* try_aio_ = nullptr;
   size_t keep_alive_ = 0;
   std::unordered_map<Socket*, std::shared_ptr<Socket>> sockets_;
 

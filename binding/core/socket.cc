@@ -28,6 +28,18 @@ nng_pipe PipeOf(uint32_t id) {
   return pipe;
 }
 
+nng_dialer DialerOf(uint32_t id) {
+  nng_dialer dialer = NNG_DIALER_INITIALIZER;
+  dialer.id = id;
+  return dialer;
+}
+
+nng_listener ListenerOf(uint32_t id) {
+  nng_listener listener = NNG_LISTENER_INITIALIZER;
+  listener.id = id;
+  return listener;
+}
+
 }  // namespace
 
 // A dial whose outcome is awaited. Owned by the socket until the owner has
@@ -67,9 +79,7 @@ int Socket::Init() {
   EngineScope scope(engine_);
   int rv = nng_pair0_open(&socket_);
   if (rv != 0) return rv;
-  if ((rv = nng_aio_alloc(&send_aio_, nullptr, nullptr)) != 0 ||
-      (rv = nng_aio_alloc(&try_recv_aio_, nullptr, nullptr)) != 0 ||
-      (rv = nng_aio_alloc(&recv_aio_, &Socket::OnReceive, this)) != 0 ||
+  if ((rv = nng_aio_alloc(&recv_aio_, &Socket::OnReceive, this)) != 0 ||
       (rv = nng_socket_set_ptr(socket_, PAIR0_OPT_OBSERVER, &observer_)) != 0 ||
       (rv = nng_socket_set_int(socket_, NNG_OPT_SENDBUF,
                                options_.send_buffer)) != 0 ||
@@ -85,8 +95,6 @@ int Socket::Init() {
                             this)) != 0) {
     return rv;
   }
-  nng_aio_set_timeout(send_aio_, NNG_DURATION_ZERO);
-  nng_aio_set_timeout(try_recv_aio_, NNG_DURATION_ZERO);
   nng_aio_set_timeout(recv_aio_, NNG_DURATION_INFINITE);
   return 0;
 }
@@ -102,10 +110,9 @@ void Socket::Close() {
   if (nng_socket_id(socket_) > 0) nng_close(socket_);
   // The socket and its pipes are gone; only callbacks that were already
   // under way are left. Stopping an aio waits for its callback.
-  for (nng_aio* aio : {send_aio_, recv_aio_, try_recv_aio_}) {
-    if (aio == nullptr) continue;
-    nng_aio_stop(aio);
-    nng_aio_free(aio);
+  if (recv_aio_ != nullptr) {
+    nng_aio_stop(recv_aio_);
+    nng_aio_free(recv_aio_);
   }
   std::unordered_map<uint32_t, std::unique_ptr<DialOp>> dials;
   {
@@ -128,10 +135,11 @@ int Socket::TrySend(Message* message) {
   int rv;
   {
     EngineScope scope(engine_);
-    nng_aio_set_msg(send_aio_, message->get());
-    nng_send_aio(socket_, send_aio_);
-    rv = nng_aio_result(send_aio_);
-    nng_aio_set_msg(send_aio_, nullptr);
+    nng_aio* aio = waker_->TryAio();
+    nng_aio_set_msg(aio, message->get());
+    nng_send_aio(socket_, aio);
+    rv = nng_aio_result(aio);
+    nng_aio_set_msg(aio, nullptr);
   }
   if (rv == 0) {
     (void)message->release();
@@ -357,11 +365,10 @@ void Socket::FetchNow() {
     fetching_ = true;
   }
   EngineScope scope(engine_);
-  nng_recv_aio(socket_, try_recv_aio_);
-  Message message(nng_aio_result(try_recv_aio_) == 0
-                      ? nng_aio_get_msg(try_recv_aio_)
-                      : nullptr);
-  nng_aio_set_msg(try_recv_aio_, nullptr);
+  nng_aio* aio = waker_->TryAio();
+  nng_recv_aio(socket_, aio);
+  Message message(nng_aio_result(aio) == 0 ? nng_aio_get_msg(aio) : nullptr);
+  nng_aio_set_msg(aio, nullptr);
   Lock lock(mutex_);
   fetching_ = false;
   if (message) Store(std::move(message));
@@ -432,9 +439,7 @@ void Socket::PushEvent(Event event) {
 
 void Socket::TakeEvents(std::vector<Event>* out) {
   Lock lock(mutex_);
-  out->assign(std::make_move_iterator(events_.begin()),
-              std::make_move_iterator(events_.end()));
-  events_.clear();
+  *out = std::exchange(events_, {});
   reject_events_ = 0;
 }
 
@@ -611,26 +616,18 @@ void Socket::DialEnded(uint32_t id) {
 void Socket::CloseEndpoint(uint32_t id, bool dialer) {
   EngineBinding binding(engine_);
   if (dialer) {
-    nng_dialer d = NNG_DIALER_INITIALIZER;
-    d.id = id;
-    nng_dialer_close(d);
+    nng_dialer_close(DialerOf(id));
   } else {
-    nng_listener l = NNG_LISTENER_INITIALIZER;
-    l.id = id;
-    nng_listener_close(l);
+    nng_listener_close(ListenerOf(id));
   }
 }
 
 void Socket::StopEndpoint(uint32_t id, bool dialer) {
   EngineScope scope(engine_);
   if (dialer) {
-    nng_dialer d = NNG_DIALER_INITIALIZER;
-    d.id = id;
-    nng_dialer_set_bool(d, NNG_PAIR_OPT_STOP, true);
+    nng_dialer_set_bool(DialerOf(id), NNG_PAIR_OPT_STOP, true);
   } else {
-    nng_listener l = NNG_LISTENER_INITIALIZER;
-    l.id = id;
-    nng_listener_set_bool(l, NNG_PAIR_OPT_STOP, true);
+    nng_listener_set_bool(ListenerOf(id), NNG_PAIR_OPT_STOP, true);
   }
 }
 

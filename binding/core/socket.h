@@ -26,7 +26,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -36,6 +35,7 @@
 
 #include "../platform/engine.h"
 #include "../platform/pair0_observer.h"
+#include "fifo.h"
 #include "message.h"
 #include "peer.h"
 
@@ -84,6 +84,8 @@ class Waker {
   virtual void Wake(Socket* socket) = 0;
   // Whose NNG the sockets live on; null where NNG has threads of its own.
   virtual engine* GetEngine() const = 0;
+  // The owner's, for operations that end at once: no callback, no time.
+  virtual nng_aio* TryAio() const = 0;
 };
 
 class Socket : public std::enable_shared_from_this<Socket> {
@@ -204,13 +206,11 @@ class Socket : public std::enable_shared_from_this<Socket> {
   nng_socket socket_ = NNG_SOCKET_INITIALIZER;
   pair0_observer observer_;
   // Kept for the life of the socket: allocating one draws a random number.
-  nng_aio* send_aio_ = nullptr;  // no callback, zero timeout: never waits
   nng_aio* recv_aio_ = nullptr;
-  nng_aio* try_recv_aio_ = nullptr;  // as send_aio_
 
   // The owner's thread alone.
-  std::deque<Message> queue_;  // a cancelled message leaves an empty place
-  uint64_t queue_head_ = 0;    // the number of queue_.front()
+  Fifo<Message> queue_;      // a cancelled message leaves an empty place
+  uint64_t queue_head_ = 0;  // the number of queue_.front()
   uint64_t queue_bytes_ = 0;
 
   std::atomic<uint64_t> accepted_{0};
@@ -219,7 +219,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   std::atomic<bool> room_wanted_{false};
 
   std::mutex mutex_;
-  std::deque<Message> inbox_;
+  Fifo<Message> inbox_;
   uint64_t inbox_bytes_ = 0;
   size_t read_ahead_ = 0;     // taken, and not known to be consumed
   bool left_behind_ = false;  // a message waits in NNG for room here
@@ -228,7 +228,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   bool discard_ = false;
   bool closing_ = false;
   uint64_t wake_when_finished_ = std::numeric_limits<uint64_t>::max();
-  std::deque<Event> events_;
+  std::vector<Event> events_;
   size_t reject_events_ = 0;
   bool has_peer_ = false;
   // The peer's connection, while there is one. What has gathered in it counts
