@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { PairSocket, PairSocketOptions } from '../lib'
 import { inProcess } from './support/childProcess'
 import { unusedUrl } from './support/command'
-import { RawListener, RawPeer } from './support/rawPeer'
+import { PAIR1_HEADER, RawListener, RawPeer } from './support/rawPeer'
 import {
   connectedPair,
   freeUrl,
@@ -241,6 +241,24 @@ describe.each(transports)('a dialer over %s', (transport) => {
     await sock.dial(url)
     await until(() => connects > 0)
     expect(connects).toBe(1)
+  })
+
+  test('that met another protocol does not come back', async () => {
+    const marker = Buffer.from('the last one')
+    for (let round = 0; round < 20; round++) {
+      const sock = socket({ reconnectMin: 1, reconnectMax: 1 })
+      const listener = await RawListener.open(transport)
+      const failed = expect(sock.dial(listener.url)).rejects.toMatchObject({
+        code: 'EPROTO'
+      })
+      await (await listener.accept()).write(PAIR1_HEADER)
+      await failed
+      await sock.close()
+      // Connections are accepted in the order in which they were made.
+      await (await RawPeer.connect(listener.url)).write(marker)
+      const next = await listener.accept()
+      expect(await next.read(marker.length)).toEqual(marker)
+    }
   })
 
   test('sends what was queued meanwhile to the next peer, in order', async () => {

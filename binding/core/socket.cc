@@ -48,6 +48,7 @@ struct Socket::DialOp {
   Socket* socket;
   uint32_t id;
   nng_aio* aio;
+  bool told = false;  // there is a kDialed event
 
   ~DialOp() {
     nng_aio_stop(aio);  // the callback has run, or is about to return
@@ -468,6 +469,12 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
         wake = true;
         break;
       case PAIR0_REJECT:
+        if (detail == NNG_EPROTO && peer.dialed) {
+          auto dial = self->dials_.find(peer.endpoint);
+          if (dial != self->dials_.end() && !dial->second->told) {
+            self->misdialed_[pipe] = peer.endpoint;
+          }
+        }
         self->PushEvent(
             {EventType::kReject, pipe, static_cast<int>(detail), peer});
         wake = true;
@@ -514,8 +521,17 @@ void Socket::OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg) {
   auto* self = static_cast<Socket*>(arg);
   const auto id = static_cast<uint32_t>(nng_pipe_id(pipe));
   if (event == NNG_PIPE_EV_REM_POST) {
-    Lock lock(self->mutex_);
-    self->pipes_.erase(id);
+    nng_dialer dialer = NNG_DIALER_INITIALIZER;
+    {
+      Lock lock(self->mutex_);
+      self->pipes_.erase(id);
+      auto found = self->misdialed_.find(id);
+      if (found == self->misdialed_.end()) return;
+      dialer.id = found->second;
+      self->misdialed_.erase(found);
+    }
+    // To NNG that dial has succeeded, and after this it would dial again.
+    nng_dialer_set_bool(dialer, NNG_PAIR_OPT_STOP, true);
     return;
   }
   Peer peer = DescribePeer(pipe);
@@ -564,6 +580,7 @@ void Socket::OnDialed(void* arg) {
   Socket* self = op->socket;
   {
     Lock lock(self->mutex_);
+    op->told = true;
     self->PushEvent(
         {EventType::kDialed, op->id, nng_aio_result(op->aio), Peer()});
   }

@@ -236,6 +236,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
   nng_stream* conn_ = nullptr;
   std::unordered_map<uint32_t, Peer> pipes_;
   std::unordered_map<uint32_t, std::unique_ptr<DialOp>> dials_;
+  // Pipes whose first attempt met another protocol, and their dialers.
+  std::unordered_map<uint32_t, uint32_t> misdialed_;
   uint64_t messages_sent_ = 0;
   uint64_t messages_lost_ = 0;
   uint64_t bytes_sent_ = 0;
