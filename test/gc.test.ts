@@ -157,4 +157,35 @@ describe.each(transports)('memory of messages over %s', (transport) => {
     }, freeUrl(transport))
     expect(lines).toEqual(['counted', 'freed'])
   })
+
+  test('is kept for a moment, and then given back to the system', async () => {
+    const lines = await inCollected(async ({ lib, fs, say, sleep }, at) => {
+      const one = new lib.PairSocket()
+      const other = new lib.PairSocket()
+      await other.dial((await one.listen(at)).url)
+      const mebibytes = () =>
+        Number(
+          /^Rss: +(\d+) kB$/m.exec(
+            fs.readFileSync('/proc/self/smaps_rollup', 'latin1')
+          )![1]
+        ) / 1024
+      const before = mebibytes()
+      // A hundred at once, most of them on this side.
+      const data = Buffer.alloc(2 ** 20, 'x')
+      for (let i = 0; i < 100; i++) one.trySend(data)
+      const kept: Buffer[] = []
+      for (let i = 0; i < 100; i++) kept.push(await other.recv())
+      say(mebibytes() - before > 90 ? 'held' : 'too little')
+      kept.length = 0
+      // The sockets stay open, and are idle.
+      for (;;) {
+        global.gc!()
+        if (mebibytes() - before < 30) break
+        await sleep(100)
+      }
+      say('given back')
+      await Promise.all([one.close(), other.close()])
+    }, freeUrl(transport))
+    expect(lines).toEqual(['held', 'given back'])
+  })
 })

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/nng_impl.h"
+#include "engine_impl.h"
 
 // Sizes that are kept, in powers of two, and how much of them at most: what a
 // program that receives large messages leaves V8 to collect at once.
@@ -97,9 +97,11 @@ void *nni_zalloc(size_t size) {
 void nni_free(void *ptr, size_t size) {
   const int class = size_class(size);
   block *b = ptr;
+  bool first = false;
 
   if (ptr != NULL && class >= 0) {
     pthread_mutex_lock(&pool.mutex);
+    first = pool.spare == 0;
     if (pool.spare + class_size(class) <= SPARE_LIMIT) {
       b->next = pool.blocks[class];
       pool.blocks[class] = b;
@@ -109,6 +111,9 @@ void nni_free(void *ptr, size_t size) {
     pthread_mutex_unlock(&pool.mutex);
   }
   free(ptr);
+  if (first) {
+    engine_has_spare();
+  }
 }
 
 bool alloc_has_spare(void) {

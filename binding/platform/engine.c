@@ -11,6 +11,17 @@
 // Memory that nobody needed for this long goes back to the system.
 #define TRIM_MS 1000
 
+// Those that have a loop.
+static engine *engines;
+
+void engine_has_spare(void) {
+  lock_acquire();
+  if (engines != NULL) {
+    engine_signal(engines);
+  }
+  lock_release();
+}
+
 // A task of the engine.
 static void engine_trimmed(void *arg) {
   engine *e = arg;
@@ -53,6 +64,10 @@ engine *engine_create(void) {
     engine_drop(e);
     return NULL;
   }
+  lock_acquire();
+  e->next = engines;
+  engines = e;
+  lock_release();
   return e;
 }
 
@@ -68,7 +83,13 @@ void engine_drop(engine *e) {
 }
 
 void engine_release(engine *e) {
+  engine **link = &engines;
+
   lock_acquire();
+  while (*link != e) {
+    link = &(*link)->next;
+  }
+  *link = e->next;
   e->alive = false;
   nni_aio_stop(e->trimmer);
   nni_aio_free(e->trimmer);
@@ -89,26 +110,22 @@ int engine_fd(engine *e) { return poller_fd(e->poller); }
 
 void engine_wake(engine *e) {
   // The home thread settles before its loop sleeps.
-  if (!e->signalled && e->alive && !engine_is_running(e) &&
+  if (e->alive && !engine_is_running(e) &&
       !pthread_equal(e->home, pthread_self())) {
-    e->signalled = true;
     poller_signal(e->poller);
   }
 }
 
 void engine_signal(engine *e) {
   lock_acquire();
-  if (!e->signalled) {
-    e->signalled = true;
-    poller_signal(e->poller);
-  }
+  poller_signal(e->poller);
   lock_release();
 }
 
 // Ends a call or a turn: what could not be done now keeps the loop awake.
 static void engine_end(engine *e, bool more) {
-  if (more && !e->signalled) {
-    e->signalled = true;
+  engine_tend(e);
+  if (more) {
     poller_signal(e->poller);
   }
   if (--nng_pair_lock.depth == 0) {
@@ -121,7 +138,6 @@ void engine_turn(engine *e) {
 
   lock_acquire();
   nng_pair_lock.current = e;
-  e->signalled = false;
   e->moved = 0;
   for (int i = 0; i < TURN_ROUNDS && more && e->moved < TURN_BYTES; i++) {
     more = poller_look(e->poller);
@@ -141,7 +157,6 @@ void engine_settle(engine *e) {
     engine_flush(e);
     more = !nni_list_empty(&e->tasks);
   }
-  engine_tend(e);
   engine_end(e, more);
 }
 

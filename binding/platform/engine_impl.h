@@ -14,7 +14,6 @@ struct engine {
   unsigned refs;
   pthread_t home;  // the loop's thread
   bool alive;      // it has a loop
-  bool signalled;  // engine_fd was made readable, and not looked at since
   size_t moved;    // bytes read and written since the turn began
   nni_list tasks;
   nni_plat_cv changed;  // a task was added, or is done
@@ -22,6 +21,7 @@ struct engine {
   poller *poller;
   nni_aio *trimmer;  // sleeps while there is memory to be given back
   bool trimming;
+  engine *next;  // of those that have a loop
 };
 
 extern void engine_hold(engine *);
@@ -51,11 +51,14 @@ extern bool engine_run_tasks(engine *);
 extern void engine_unflushed_init(engine *);
 extern void engine_flush(engine *);
 
+// There is memory to be given back later: one of the engines sees to that.
+extern void engine_has_spare(void);
+
 // poll_*.c
 extern poller *poller_create(void);
 extern void poller_destroy(poller *);
 extern int poller_fd(poller *);
-// Makes the poller's descriptor readable until the next poller_look.
+// Makes the poller's descriptor readable until a poller_look has seen it.
 extern void poller_signal(poller *);
 // Calls back for what is ready, without waiting; returns whether there may be
 // more.

@@ -13,7 +13,8 @@
 
 struct poller {
   int epfd;
-  int evfd;  // to be woken by; registered with no pollable
+  int evfd;        // to be woken by; registered with no pollable
+  bool signalled;  // evfd is readable
 };
 
 poller *poller_create(void) {
@@ -48,7 +49,10 @@ int poller_fd(poller *p) { return p->epfd; }
 void poller_signal(poller *p) {
   const uint64_t one = 1;
 
-  (void)!write(p->evfd, &one, sizeof(one));
+  if (!p->signalled) {
+    p->signalled = true;
+    (void)!write(p->evfd, &one, sizeof(one));
+  }
 }
 
 bool poller_look(poller *p) {
@@ -59,6 +63,7 @@ bool poller_look(poller *p) {
     if (events[i].data.ptr == NULL) {
       uint64_t count;
 
+      p->signalled = false;
       (void)!read(p->evfd, &count, sizeof(count));
     } else {
       // The flags of poll() and epoll are the same, RDHUP too.

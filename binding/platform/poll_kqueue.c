@@ -13,6 +13,7 @@
 
 struct poller {
   int kq;
+  bool signalled;  // the user event is pending
 };
 
 static int kq_change(poller *p, uintptr_t ident, int16_t filter, uint16_t flags,
@@ -49,7 +50,10 @@ void poller_destroy(poller *p) {
 int poller_fd(poller *p) { return p->kq; }
 
 void poller_signal(poller *p) {
-  (void)kq_change(p, 0, EVFILT_USER, 0, NOTE_TRIGGER, NULL);
+  if (!p->signalled) {
+    p->signalled = true;
+    (void)kq_change(p, 0, EVFILT_USER, 0, NOTE_TRIGGER, NULL);
+  }
 }
 
 bool poller_look(poller *p) {
@@ -64,7 +68,9 @@ bool poller_look(poller *p) {
     if ((events[i].flags & EV_EOF) != 0) {
       ready |= NNI_POLL_HUP;
     }
-    if (events[i].udata != NULL) {
+    if (events[i].udata == NULL) {
+      p->signalled = false;
+    } else {
       pollable_ready(events[i].udata, ready);
     }
   }
