@@ -2,7 +2,8 @@ import { getEventListeners, once } from 'node:events'
 import * as net from 'node:net'
 import timers from 'node:timers'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { NngError, PairSocket, WaitOptions } from '../lib'
+import type { PairSocket, WaitOptions } from '../lib'
+import { cancelling, wasCancelled } from './support/cancelling'
 import { settle } from './support/full'
 import { random } from './support/random'
 import {
@@ -13,43 +14,6 @@ import {
   type Transport
 } from './support/transports'
 import { until } from './support/until'
-
-/** Ways to cancel a call, from before it is made to long after it. */
-function cancelling(
-  next: () => number
-): [options: WaitOptions, begun: () => void] {
-  const controller = new AbortController()
-  const { signal } = controller
-  const abort = () => controller.abort('cancelled')
-  switch (Math.floor(next() * 10)) {
-    case 0:
-      abort()
-      return [{ signal }, () => {}]
-    case 1:
-      return [{ signal }, abort]
-    case 2:
-      return [{ signal }, () => queueMicrotask(abort)]
-    case 3:
-      return [{ signal }, () => process.nextTick(abort)]
-    case 4:
-      return [{ signal }, () => setImmediate(abort)]
-    case 5:
-      return [{ signal }, () => setTimeout(abort, next() * 3)]
-    case 6:
-      return [{ timeout: 0 }, () => {}]
-    case 7:
-      return [{ timeout: next() * 3 }, () => {}]
-    case 8:
-      return [{ signal, timeout: 2 }, () => setTimeout(abort, 2)]
-    default:
-      return [{}, () => {}]
-  }
-}
-
-function wasCancelled(error: unknown): void {
-  if (error === 'cancelled') return
-  expect(['ETIMEDOUT', 'ECLOSED']).toContain((error as NngError).code)
-}
 
 /** Calls that take a signal; each has to wait on a lonely socket. */
 const waiting: [
