@@ -165,6 +165,7 @@ export class Receiver {
         result = this.#ready(waiter.max)!
       }
       this.#waiters.delete(waiter)
+      this.#yielding.release()
       waiter.pending.resolve(result)
     }
   }

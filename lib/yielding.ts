@@ -21,6 +21,12 @@ export class Yielding {
     if (this.#immediate === undefined) return
     clearImmediate(this.#immediate)
     this.#immediate = undefined
+    this.release()
+  }
+
+  /** A later call is about to have its result: not before those that wait. */
+  release(): void {
+    if (this.#held.length === 0) return
     for (const settle of this.#held.splice(0)) settle()
   }
 
