@@ -91,6 +91,7 @@ function environment() {
     NNG_PAIR_DRIVER: sanitizer.driver,
     ...process.env,
     ...Object.fromEntries(options),
+    NNG_PAIR_SANITIZER: kind,
     NNG_PAIR_SANITIZER_REPORTS: `${reports}/report`,
     LD_PRELOAD: library,
     NNG_PAIR_PREBUILD: build
