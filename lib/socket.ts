@@ -267,8 +267,8 @@ export class PairSocket
 
   /**
    * Sends several messages in order, crossing into native code once per
-   * batch; resolves when the last was accepted. Leave the data alone until
-   * then. Cancelled, the messages that were accepted by then are sent.
+   * batch; resolves when the last was accepted. When it has to wait for room,
+   * those of later calls can come in between. Leave the data alone until then. Cancelled, the messages that were accepted by then are sent.
    *
    * Errors: as `send`.
    */
