@@ -30,14 +30,20 @@ const stockNng = {
 }
 
 // What each program shows, and what it is to fail without. Those of pair0 hold one of NNG's own
-// threads up in the middle of a callback, so they run on those. Fault D (a panic when a send's callback
-// calls the socket) has no program: no callback of ours calls NNG.
+// threads up in the middle of a callback, so they run on those, and D needs NNG's own locks.
 const faults = [
   { fault: 'A', program: 'a_close', without: stockPlatform },
   { fault: 'A', program: 'a_death', without: stockPlatform },
   { fault: 'B', program: 'b_listener', without: stockPlatform },
   { fault: 'B2', program: 'b2_dialer', without: stockNng },
   { fault: 'C', program: 'c_length', without: mended, args: ['unlimited'] },
+  {
+    fault: 'D',
+    program: 'd_callback',
+    mend: stockPlatform,
+    without: stockPlatform,
+    args: ['calls']
+  },
   {
     fault: 'E',
     program: 'e_late_receive',
