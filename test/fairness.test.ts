@@ -99,6 +99,7 @@ describe.each(transports)('a flood over %s', (transport) => {
 
       // As long as it goes on: another socket, a timer, setImmediate.
       const { listening, dialing } = await connectedPair(transport)
+      await until(() => received > 0)
       const before = received
       for (let i = 0; i < 50; i++) {
         await dialing.send(String(i))

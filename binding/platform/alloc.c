@@ -38,6 +38,7 @@ static struct {
   block *blocks[MAX_SHIFT - MIN_SHIFT + 1];
   size_t spare;   // bytes in blocks
   size_t unused;  // the least that `spare` was since the last trim
+  bool tended;    // an engine sees to it that what is unused goes back
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 // The index of the smallest kept size that holds this many bytes, or -1.
@@ -101,7 +102,8 @@ void nni_free(void *ptr, size_t size) {
 
   if (ptr != NULL && class >= 0) {
     pthread_mutex_lock(&pool.mutex);
-    first = pool.spare == 0;
+    first = !pool.tended;
+    pool.tended = true;
     if (pool.spare + class_size(class) <= SPARE_LIMIT) {
       b->next = pool.blocks[class];
       pool.blocks[class] = b;
@@ -116,13 +118,10 @@ void nni_free(void *ptr, size_t size) {
   }
 }
 
-bool alloc_has_spare(void) {
-  bool any;
-
+void alloc_untended(void) {
   pthread_mutex_lock(&pool.mutex);
-  any = pool.spare > 0;
+  pool.tended = false;
   pthread_mutex_unlock(&pool.mutex);
-  return any;
 }
 
 bool alloc_trim(void) {
@@ -141,7 +140,7 @@ bool alloc_trim(void) {
     }
   }
   pool.unused = pool.spare;
-  any = pool.spare > 0;
+  pool.tended = any = pool.spare > 0;
   pthread_mutex_unlock(&pool.mutex);
   return any;
 }

@@ -10,10 +10,11 @@ extern "C" {
 #endif
 
 // Gives back the spare blocks that nobody needed since the last call; returns
-// whether any are left. Any thread.
+// whether any are left, and with it whether to call again later. Any thread.
 extern bool alloc_trim(void);
-// Whether there are spare blocks.
-extern bool alloc_has_spare(void);
+// Nobody will call it any more: the next spare block asks for somebody again
+// (engine_has_spare).
+extern void alloc_untended(void);
 
 #ifdef __cplusplus
 }

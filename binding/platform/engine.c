@@ -16,8 +16,11 @@ static engine *engines;
 
 void engine_has_spare(void) {
   lock_acquire();
-  if (engines != NULL) {
-    engine_signal(engines);
+  if (engines == NULL) {
+    alloc_untended();
+  } else {
+    engines->tends = true;
+    poller_signal(engines->poller);
   }
   lock_release();
 }
@@ -26,14 +29,12 @@ void engine_has_spare(void) {
 static void engine_trimmed(void *arg) {
   engine *e = arg;
 
-  e->trimming = nni_aio_result(e->trimmer) == 0 && alloc_trim();
-  if (e->trimming) {
-    nni_sleep_aio(TRIM_MS, e->trimmer);
-  }
+  e->trimming = false;
+  e->tends = e->tends && alloc_trim();
 }
 
 static void engine_tend(engine *e) {
-  if (!e->trimming && e->alive && alloc_has_spare()) {
+  if (e->tends && !e->trimming && e->alive) {
     e->trimming = true;
     nni_sleep_aio(TRIM_MS, e->trimmer);
   }
@@ -91,6 +92,10 @@ void engine_release(engine *e) {
   }
   *link = e->next;
   e->alive = false;
+  if (e->tends) {
+    e->tends = false;
+    engine_has_spare();  // another's
+  }
   nni_aio_stop(e->trimmer);
   nni_aio_free(e->trimmer);
   // Nobody looks any more: let go of whoever might wait for a task.

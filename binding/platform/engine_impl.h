@@ -20,8 +20,9 @@ struct engine {
   nni_list unflushed;   // connections with gathered bytes
   poller *poller;
   nni_aio *trimmer;  // sleeps while there is memory to be given back
-  bool trimming;
-  engine *next;  // of those that have a loop
+  bool tends;        // that is this engine's business
+  bool trimming;     // the trimmer sleeps
+  engine *next;      // of those that have a loop
 };
 
 extern void engine_hold(engine *);

@@ -44,7 +44,9 @@
 #define LOCK_PAUSE_MS 5
 #define PROBE_PAUSE_MS 20
 
-#define BACKLOG 128
+// Over ipc a connection that finds no place here is refused at once: a flood
+// should not keep others out. The system has its own limit.
+#define BACKLOG 4096
 
 typedef struct ipc_listener ipc_listener;
 struct ipc_listener {
