@@ -17,11 +17,7 @@ import {
 } from './native'
 import type { WaitOptions } from './options'
 import { Pending } from './pending'
-import { Yielding } from './yielding'
-
-// What crosses into the addon at once, at most.
-const BATCH = 1024
-const BATCH_BYTES = 4 * 2 ** 20
+import { STREAK_BYTES, STREAK_MESSAGES, Yielding } from './yielding'
 
 // A caller that sends large messages faster than its peer reads would fill the
 // send buffer and then work in memory that no cache holds, at half the speed.
@@ -73,8 +69,8 @@ function batch(
 ): { end: number; bytes: number } {
   let end = first
   let bytes = 0
-  const last = Math.min(list.length, first + BATCH)
-  while (end < last && bytes < BATCH_BYTES) bytes += list[end++]!.length
+  const last = Math.min(list.length, first + STREAK_MESSAGES)
+  while (end < last && bytes < STREAK_BYTES) bytes += list[end++]!.length
   return { end, bytes }
 }
 

@@ -2,8 +2,8 @@ import { clearImmediate, setImmediate } from 'node:timers'
 
 // How much may be done in a row without the event loop getting a turn: so many
 // small messages, or so many bytes. About a millisecond's worth.
-const MESSAGES = 1024
-const BYTES = 4 * 2 ** 20
+export const STREAK_MESSAGES = 1024
+export const STREAK_BYTES = 4 * 2 ** 20
 
 /**
  * Keeps a loop of `await`s that never has to wait from starving timers and
@@ -33,7 +33,7 @@ export class Yielding {
   /** The result of a call that has moved so much. */
   resolve<T>(value: T, messages: number, bytes: number): Promise<T> {
     if (this.#immediate === undefined) {
-      this.#done += messages / MESSAGES + bytes / BYTES
+      this.#done += messages / STREAK_MESSAGES + bytes / STREAK_BYTES
       if (this.#done < 1) return Promise.resolve(value)
       this.#immediate = setImmediate(this.reset)
     }

@@ -195,7 +195,6 @@ const loads: Record<string, Load> = {
         count++
       }
       for (let i = 0; i < units; i += 10) {
-        // More listeners than these would be warned of.
         const abort = new AbortController()
         const { signal } = abort
         const calls = Array.from({ length: 10 }, (_, n) =>
@@ -220,7 +219,6 @@ const loads: Record<string, Load> = {
         count++
       }
       for (let i = 0; i < units; i += 10) {
-        // More listeners than these would be warned of.
         const abort = new AbortController()
         const { signal } = abort
         const calls = Array.from({ length: 10 }, () =>

@@ -521,17 +521,17 @@ void Socket::OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg) {
   auto* self = static_cast<Socket*>(arg);
   const auto id = static_cast<uint32_t>(nng_pipe_id(pipe));
   if (event == NNG_PIPE_EV_REM_POST) {
-    nng_dialer dialer = NNG_DIALER_INITIALIZER;
+    uint32_t dialer;
     {
       Lock lock(self->mutex_);
       self->pipes_.erase(id);
       auto found = self->misdialed_.find(id);
       if (found == self->misdialed_.end()) return;
-      dialer.id = found->second;
+      dialer = found->second;
       self->misdialed_.erase(found);
     }
     // To NNG that dial has succeeded, and after this it would dial again.
-    nng_dialer_set_bool(dialer, NNG_PAIR_OPT_STOP, true);
+    nng_dialer_set_bool(DialerOf(dialer), NNG_PAIR_OPT_STOP, true);
     return;
   }
   Peer peer = DescribePeer(pipe);
