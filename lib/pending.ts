@@ -12,12 +12,17 @@ export class Pending<T> {
   readonly promise: Promise<T>
   /** True once it is settled: whoever completes it must look first. */
   settled = false
+  /**
+   * Where the call was made. Finding out takes some microseconds: who is in
+   * a hurry sets it before the call returns, after what is urgent.
+   */
+  site: CallSite | undefined
 
   #resolve!: (value: T) => void
   #reject!: (reason: unknown) => void
   #timer: NodeJS.Timeout | undefined
   #signal: AbortSignal | undefined
-  readonly #site: CallSite
+  #aborted: (() => void) | undefined
   readonly #syscall: string
   readonly #address: string | undefined
   readonly #onCancel: (() => void) | undefined
@@ -31,14 +36,14 @@ export class Pending<T> {
    */
   constructor(
     syscall: string,
-    site: CallSite,
+    site: CallSite | undefined,
     options: WaitOptions,
     onCancel?: () => void,
     address?: string
   ) {
     this.#syscall = syscall
     this.#address = address
-    this.#site = site
+    this.site = site
     this.#onCancel = onCancel
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -46,10 +51,18 @@ export class Pending<T> {
     })
     const { timeout, signal } = options
     if (timeout !== undefined && timeout !== Infinity) {
-      this.#timer = setTimeout(this.#timedOut, timeout)
+      this.#timer = setTimeout(() => {
+        this.fail(NNG.ETIMEDOUT)
+        this.#onCancel?.()
+      }, timeout)
     }
     if (signal !== undefined) {
       this.#signal = signal
+      this.#aborted = () => {
+        if (!this.#settle()) return
+        this.#reject(signal.reason)
+        this.#onCancel?.()
+      }
       onAbort(signal, this.#aborted)
     }
   }
@@ -60,7 +73,7 @@ export class Pending<T> {
 
   /** Rejects with an error whose stack becomes that of the call. */
   reject(error: Error): void {
-    if (this.#settle()) this.#reject(at(error, this.#site))
+    if (this.#settle()) this.#reject(at(error, this.site!))
   }
 
   /** Rejects with an NNG error. */
@@ -73,18 +86,7 @@ export class Pending<T> {
     if (this.settled) return false
     this.settled = true
     if (this.#timer !== undefined) clearTimeout(this.#timer)
-    if (this.#signal !== undefined) offAbort(this.#signal, this.#aborted)
+    if (this.#signal !== undefined) offAbort(this.#signal, this.#aborted!)
     return true
-  }
-
-  readonly #timedOut = (): void => {
-    this.fail(NNG.ETIMEDOUT)
-    this.#onCancel?.()
-  }
-
-  readonly #aborted = (): void => {
-    if (!this.#settle()) return
-    this.#reject(this.#signal!.reason)
-    this.#onCancel?.()
   }
 }

@@ -93,12 +93,14 @@ export class Receiver {
     if (timeout === 0) return this.#failed(NNG.ETIMEDOUT, entry)
     const waiter: Waiter = {
       max,
-      pending: new Pending('recv', callSite(entry), { signal, timeout }, () =>
+      pending: new Pending('recv', undefined, { signal, timeout }, () =>
         this.#waiters.delete(waiter)
       )
     }
     this.#waiters.add(waiter)
+    // This sends what the peer may be waiting for, so it comes first.
     this.#serve()
+    if (!waiter.pending.settled) waiter.pending.site = callSite(entry)
     return waiter.pending.promise
   }
 

@@ -405,6 +405,15 @@ size_t Socket::Take(Room room, size_t small, int32_t* sizes, size_t max,
   return n;
 }
 
+// The owner waits, and what it waits for may be the answer to what it has sent:
+// that need not wait for the end of its turn.
+void Socket::FlushGathered() {
+#if defined(NNG_PAIR_OWN_CONN)
+  EngineScope scope(engine_);
+  if (conn_ != nullptr) nng_pair_conn_flush(conn_);
+#endif
+}
+
 bool Socket::WaitForMessage() {
   {
     Lock lock(mutex_);
@@ -413,6 +422,7 @@ bool Socket::WaitForMessage() {
     message_wanted_ = true;
   }
   ReceiveIfWanted();
+  FlushGathered();
   return true;
 }
 

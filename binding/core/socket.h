@@ -193,6 +193,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   bool Store(Message message);  // under mutex_; whether to wake the owner
   void ReceiveIfWanted();
   void FetchNow();
+  void FlushGathered();
   void PushEvent(Event event);  // under mutex_
   bool CountFinished();         // under mutex_; whether to wake the owner
   Amount Gathered() const;      // under NNG's lock and mutex_

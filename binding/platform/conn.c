@@ -758,6 +758,15 @@ void nng_pair_conn_on_flushed(nng_stream *s, nng_pair_flushed_cb cb,
   c->flushed_arg = arg;
 }
 
+void nng_pair_conn_flush(nng_stream *s) {
+  conn *c = (conn *)s;
+
+  if (c->wlen > 0 && !c->blocked && !c->closed) {
+    conn_write(c);
+    conn_arm(c);
+  }
+}
+
 nng_msg *nng_pair_conn_take(nng_stream *s, bool ipc, size_t max) {
   conn *c = (conn *)s;
   const size_t head = sp_head_size(ipc);
