@@ -16,9 +16,6 @@ namespace {
 // Telling V8 of every byte costs more than it is worth.
 constexpr int64_t kReportStep = int64_t{64} * 1024;
 
-// As lib/arena.ts has it.
-constexpr size_t kSmallSize = 4096;
-
 double ToDouble(uint64_t value) { return static_cast<double>(value); }
 
 Napi::Object PeerObject(Napi::Env env, const Peer& peer) {
@@ -270,7 +267,7 @@ Napi::Value SocketWrap::Take(const Napi::CallbackInfo& info) {
   }
   std::vector<Message> large;
   const size_t n = socket_->Take(
-      {static_cast<uint8_t*>(slab) + at, slab_size - at}, kSmallSize,
+      {static_cast<uint8_t*>(slab) + at, slab_size - at},
       static_cast<int32_t*>(sizes), max, served, &large);
   for (uint32_t i = 0; i < large.size(); i++) {
     napi_value buffer = ToBuffer(env, std::move(large[i]));

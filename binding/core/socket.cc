@@ -119,8 +119,7 @@ void Socket::Close() {
   {
     Lock lock(mutex_);
     dials.swap(dials_);
-    inbox_.clear();
-    inbox_bytes_ = 0;
+    inbox_.Clear();
   }
   dials.clear();
   closed_ = true;
@@ -169,11 +168,12 @@ int Socket::Send(Message* message, bool queue) {
 }
 
 int Socket::Send(const uint8_t* data, size_t size, bool queue) {
+  EngineScope scope(engine_);
+  if (Gather(data, size)) return 0;
   nng_msg* msg;
   int rv = nng_msg_alloc(&msg, size);
   if (rv != 0) return -rv;
   Message message(msg);
-  EngineScope scope(engine_);
   size_t written = 0;
   const bool started = StartWriting(data, size, &written);
   if (size > written) {
@@ -183,6 +183,27 @@ int Socket::Send(const uint8_t* data, size_t size, bool queue) {
   rv = Send(&message, queue);
   if (started && rv != 0) ForsakeWriting();
   return rv;
+}
+
+// A small message with nothing before it in NNG needs no NNG: what it would do
+// is to put it into the connection.
+bool Socket::Gather(const uint8_t* data, size_t size) {
+#if defined(NNG_PAIR_OWN_CONN)
+  if (conn_ == nullptr || !queue_.empty() || accepted_ != finished_ ||
+      !nng_pair_conn_gather(conn_, data, size)) {
+    return false;
+  }
+  Lock lock(mutex_);
+  accepted_++;
+  finished_++;
+  messages_sent_++;
+  bytes_sent_ += size;
+  return true;
+#else
+  (void)data;
+  (void)size;
+  return false;
+#endif
 }
 
 bool Socket::StartWriting(const uint8_t* data, size_t size, size_t* done) {
@@ -299,13 +320,12 @@ bool Socket::HasRoom() const {
          (message_wanted_ && inbox_.empty());
 }
 
-bool Socket::Store(Message message) {
-  const size_t size = nng_msg_len(message.get());
+template <typename... T>
+bool Socket::Store(size_t size, T... message) {
   messages_received_++;
   bytes_received_ += size;
   if (discard_) return false;
-  inbox_.push_back(std::move(message));
-  inbox_bytes_ += size;
+  inbox_.Push(std::move(message)...);
   return std::exchange(message_wanted_, false);
 }
 
@@ -319,7 +339,21 @@ bool Socket::OnMessage(void* arg, nng_msg* msg) {
       self->left_behind_ = true;
       return false;
     }
-    wake = self->Store(Message(msg));
+    wake = self->Store(nng_msg_len(msg), Message(msg));
+  }
+  if (wake) self->waker_->Wake(self);
+  return true;
+}
+
+// On any thread, under NNG's lock: pair0 waits for a message, and would offer
+// us this one (conn.h).
+bool Socket::OnSmallMessage(void* arg, const uint8_t* data, size_t size) {
+  auto* self = static_cast<Socket*>(arg);
+  bool wake;
+  {
+    Lock lock(self->mutex_);
+    if (self->fetching_ || !self->HasRoom()) return false;
+    wake = self->Store(size, data, size);
   }
   if (wake) self->waker_->Wake(self);
   return true;
@@ -348,7 +382,8 @@ void Socket::OnReceive(void* arg) {
   {
     Lock lock(self->mutex_);
     self->fetching_ = false;
-    wake = self->Store(std::move(message));
+    const size_t size = nng_msg_len(message.get());
+    wake = self->Store(size, std::move(message));
   }
   self->ReceiveIfWanted();
   if (wake) self->waker_->Wake(self);
@@ -372,33 +407,19 @@ void Socket::FetchNow() {
   nng_aio_set_msg(aio, nullptr);
   Lock lock(mutex_);
   fetching_ = false;
-  if (message) Store(std::move(message));
+  if (message) {
+    const size_t size = nng_msg_len(message.get());
+    Store(size, std::move(message));
+  }
 }
 
-size_t Socket::Take(Room room, size_t small, int32_t* sizes, size_t max,
-                    size_t served, std::vector<Message>* large) {
-  size_t n = 0;
+size_t Socket::Take(Room room, int32_t* sizes, size_t max, size_t served,
+                    std::vector<Message>* large) {
+  size_t n;
   if (options_.recv_buffer == 0) FetchNow();
   {
     Lock lock(mutex_);
-    for (; n < max && !inbox_.empty(); n++) {
-      Message& message = inbox_.front();
-      const size_t size = nng_msg_len(message.get());
-      if (size > small) {
-        sizes[n] = -1;
-        large->push_back(std::move(message));
-      } else if (size <= room.size) {
-        sizes[n] = static_cast<int32_t>(size);
-        if (size > 0)
-          std::memcpy(room.bytes, nng_msg_body(message.get()), size);
-        room.bytes += size;
-        room.size -= size;
-      } else {
-        break;
-      }
-      inbox_bytes_ -= size;
-      inbox_.pop_front();
-    }
+    n = inbox_.Take(room.bytes, room.size, sizes, max, large);
     read_ahead_ = n - std::min(n, served);
   }
   ReceiveIfWanted();
@@ -421,9 +442,12 @@ bool Socket::WaitForMessage() {
     read_ahead_ = 0;
     message_wanted_ = true;
   }
-  ReceiveIfWanted();
   FlushGathered();
-  return true;
+  ReceiveIfWanted();
+  Lock lock(mutex_);
+  // It may have come at once.
+  if (!inbox_.empty()) message_wanted_ = false;
+  return inbox_.empty();
 }
 
 void Socket::Discard() {
@@ -431,8 +455,7 @@ void Socket::Discard() {
     Lock lock(mutex_);
     discard_ = true;
     message_wanted_ = false;
-    inbox_.clear();
-    inbox_bytes_ = 0;
+    inbox_.Clear();
   }
   ReceiveIfWanted();
 }
@@ -473,6 +496,7 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
 #if defined(NNG_PAIR_OWN_CONN)
         if (nng_pair_pipe_conn(PipeOf(pipe), &self->conn_) == 0) {
           nng_pair_conn_on_flushed(self->conn_, &Socket::OnFlushed, self);
+          nng_pair_conn_on_message(self->conn_, &Socket::OnSmallMessage, self);
         }
 #endif
         self->PushEvent({EventType::kConnect, pipe, 0, peer});
@@ -499,6 +523,7 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
           self->bytes_sent_ -= gathered.bytes;
           self->messages_lost_ += gathered.messages;
           nng_pair_conn_on_flushed(self->conn_, nullptr, nullptr);
+          nng_pair_conn_on_message(self->conn_, nullptr, nullptr);
           self->conn_ = nullptr;
           self->CountFinished();
         }
@@ -679,14 +704,14 @@ Stats Socket::GetStats() {
   stats.unsent_messages = accepted_ - finished_ + gathered.messages;
   stats.unsent_bytes = unsent_bytes_ + gathered.bytes;
   stats.inbox_messages = inbox_.size();
-  stats.inbox_bytes = inbox_bytes_;
+  stats.inbox_bytes = inbox_.bytes();
   stats.rejects = rejects_;
   return stats;
 }
 
 uint64_t Socket::QueuedBytes() {
   Lock lock(mutex_);
-  return inbox_bytes_ + queue_bytes_ + unsent_bytes_;
+  return inbox_.bytes() + queue_bytes_ + unsent_bytes_;
 }
 
 }  // namespace nng_pair

@@ -36,6 +36,7 @@
 #include "../platform/engine.h"
 #include "../platform/pair0_observer.h"
 #include "fifo.h"
+#include "inbox.h"
 #include "message.h"
 #include "peer.h"
 
@@ -122,18 +123,15 @@ class Socket : public std::enable_shared_from_this<Socket> {
   // The bytes that are accepted and not sent, while there is a peer; else 0.
   uint64_t Backlog();
 
-  // Receiving. Take moves messages out of the inbox: up to `max`, of which
-  // those of at most `small` bytes are put one behind the other where `room`
-  // says, as long as they fit, and others are moved to `large`. `sizes` gets
-  // the size of each, or -1. `served` of them are for somebody who waits, the
-  // rest counts as read ahead until the next Take. Returns how many there are.
-  // Without a receive buffer it looks at the connection, too.
+  // Receiving. Take moves messages out of the inbox (inbox.h). `served` of them
+  // are for somebody who waits, the rest counts as read ahead until the next
+  // Take. Without a receive buffer it looks at the connection, too.
   struct Room {
     uint8_t* bytes;
     size_t size;
   };
-  size_t Take(Room room, size_t small, int32_t* sizes, size_t max,
-              size_t served, std::vector<Message>* large);
+  size_t Take(Room room, int32_t* sizes, size_t max, size_t served,
+              std::vector<Message>* large);
   // Somebody waits for a message. Returns false if there is one, and true
   // if the owner will be woken.
   bool WaitForMessage();
@@ -183,6 +181,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   static void OnObserver(void* arg, pair0_event event, uint32_t pipe,
                          size_t detail);
   static bool OnMessage(void* arg, nng_msg* msg);
+  static bool OnSmallMessage(void* arg, const uint8_t* data, size_t size);
   static void OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg);
   static void OnReceive(void* arg);
   static void OnDialed(void* arg);
@@ -190,7 +189,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
 
   int TrySend(Message* message);
   bool HasRoom() const;         // under mutex_
-  bool Store(Message message);  // under mutex_; whether to wake the owner
+  template <typename... T>
+  bool Store(size_t size, T... message);  // under mutex_; whether to wake
   void ReceiveIfWanted();
   void FetchNow();
   void FlushGathered();
@@ -198,6 +198,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   bool CountFinished();         // under mutex_; whether to wake the owner
   Amount Gathered() const;      // under NNG's lock and mutex_
   // conn.h, under NNG's lock.
+  bool Gather(const uint8_t* data, size_t size);
   bool StartWriting(const uint8_t* data, size_t size, size_t* done);
   void ForsakeWriting();
 
@@ -220,8 +221,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   std::atomic<bool> room_wanted_{false};
 
   std::mutex mutex_;
-  Fifo<Message> inbox_;
-  uint64_t inbox_bytes_ = 0;
+  Inbox inbox_;
   size_t read_ahead_ = 0;     // taken, and not known to be consumed
   bool left_behind_ = false;  // a message waits in NNG for room here
   bool fetching_ = false;     // it is on its way: others must not overtake

@@ -94,6 +94,10 @@ typedef struct conn {
   bool readable;  // as far as is known
   bool sure;      // it was seen to be empty since the poller knows it
   bool hung_up;   // there is an end to be read behind the last bytes
+  bool at_head;   // the read in line, or to come, is of a message's head
+  size_t max;     // a longer message is an error; 0: none is
+  nng_pair_taker_cb taker;
+  void *taker_arg;
 
   uint8_t *wbuf;  // bytes that have gathered
   size_t wpos;
@@ -204,6 +208,11 @@ static void conn_complete(nni_aio *aio, size_t n) {
   nni_aio_finish(aio, 0, n);
 }
 
+static void conn_complete_read(conn *c, nni_aio *aio, size_t n) {
+  c->at_head = false;
+  conn_complete(aio, n);
+}
+
 // Reading.
 
 // Copies from the buffer as much as the vector takes.
@@ -286,6 +295,60 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
   return 0;
 }
 
+// The message at the front of what was read: its body, and its size; NULL if
+// its head is not there or is not that of a message.
+static const uint8_t *conn_front(const conn *c, uint64_t *size) {
+  const size_t head = sp_head_size(c->ipc);
+  const uint8_t *at = c->rbuf + c->rpos;
+
+  if (c->rlen - c->rpos < head || (c->ipc && *at != 1)) {
+    return NULL;
+  }
+  NNI_GET64(at + head - 8, *size);
+  return at + head;
+}
+
+static void conn_drop_front(conn *c, size_t size) {
+  c->rpos += sp_head_size(c->ipc) + size;
+  if (c->rpos == c->rlen) {
+    conn_drop_rbuf(c);
+  }
+}
+
+// Gives the taker what it takes of small messages. Returns false if all that is
+// left is a part of one, and more of it cannot be had now.
+static bool conn_hand_over(conn *c) {
+  for (;;) {
+    const size_t held = c->rlen - c->rpos;
+
+    if (held >= sp_head_size(c->ipc)) {
+      uint64_t size;
+      const uint8_t *body = conn_front(c, &size);
+
+      if (body == NULL || size > NNG_PAIR_SMALL ||
+          (c->max > 0 && size > c->max)) {
+        return true;
+      }
+      if (size <= held - sp_head_size(c->ipc)) {
+        if (!c->taker(c->taker_arg, body, (size_t)size)) {
+          return true;
+        }
+        conn_drop_front(c, (size_t)size);
+        continue;
+      }
+      c->ahead = BUFFER_SIZE;
+    }
+    if (c->read_error != 0 || c->ahead == LITTLE_AHEAD ||
+        c->engine->moved >= TURN_BYTES) {
+      return true;  // the ordinary way, which lets others have their turn
+    }
+    if (!c->readable) {
+      return held == 0;
+    }
+    (void)conn_fill(c, (struct iovec[1]){{0}}, 0, 0);
+  }
+}
+
 static void conn_read(conn *c) {
   struct iovec iov[MAX_IOV + 1];
   nni_aio *aio;
@@ -294,18 +357,26 @@ static void conn_read(conn *c) {
   int niov;
 
   while ((aio = nni_list_first(&c->readq)) != NULL) {
+    if (c->at_head && c->taker != NULL) {
+      if (!conn_hand_over(c)) {
+        return;
+      }
+      if (nni_list_empty(&c->readq)) {
+        return;  // the end was read
+      }
+    }
     if ((niov = conn_iov(aio, 0, iov, MAX_IOV, &want)) <= 0) {
       nni_aio_list_remove(aio);
       nni_aio_finish_error(aio, NNG_EINVAL);
     } else if (c->rlen > 0) {
-      conn_complete(aio, conn_serve(c, iov, niov));
+      conn_complete_read(c, aio, conn_serve(c, iov, niov));
     } else if (c->read_error != 0) {
       conn_fail_list(&c->readq, c->read_error);
     } else if (!c->readable) {
       return;
     } else if (c->ahead == LITTLE_AHEAD) {
       if ((n = conn_fill(c, iov, niov, want)) > 0) {
-        conn_complete(aio, n);
+        conn_complete_read(c, aio, n);
       }
     } else {
       (void)conn_fill(c, iov, 0, 0);
@@ -626,7 +697,7 @@ static void conn_recv(void *arg, nni_aio *aio) {
     return;
   }
   // The usual case: the bytes are there.
-  if (c->rlen > 0 && nni_list_empty(&c->readq) &&
+  if (c->rlen > 0 && !c->at_head && nni_list_empty(&c->readq) &&
       (niov = conn_iov(aio, 0, iov, MAX_IOV, &want)) > 0) {
     nni_aio_finish(aio, 0, conn_serve(c, iov, niov));
   } else if ((rv = nni_aio_schedule(aio, conn_cancel, c)) != 0) {
@@ -767,26 +838,28 @@ void nng_pair_conn_flush(nng_stream *s) {
   }
 }
 
-nng_msg *nng_pair_conn_take(nng_stream *s, bool ipc, size_t max) {
+nng_msg *nng_pair_conn_take(nng_stream *s, size_t max) {
   conn *c = (conn *)s;
-  const size_t head = sp_head_size(ipc);
-  struct iovec iov[1];
-  const uint8_t *at;
+  const size_t head = sp_head_size(c->ipc);
+  const uint8_t *body;
   nng_msg *msg;
   uint64_t size;
 
   if (c->closed || !nni_list_empty(&c->readq)) {
     return NULL;
   }
+  c->at_head = true;
+  c->max = max;
+  if (c->taker != NULL && !conn_hand_over(c)) {
+    return NULL;
+  }
   for (;;) {
     const size_t held = c->rlen - c->rpos;
 
     if (held >= head) {
-      at = c->rbuf + c->rpos;
-      if (ipc && *at++ != 1) {
+      if ((body = conn_front(c, &size)) == NULL) {
         return NULL;
       }
-      NNI_GET64(at, size);
       if (size <= held - head) {
         break;
       }
@@ -800,17 +873,22 @@ nng_msg *nng_pair_conn_take(nng_stream *s, bool ipc, size_t max) {
     if (!c->readable || c->read_error != 0) {
       return NULL;
     }
-    (void)conn_fill(c, iov, 0, 0);
+    (void)conn_fill(c, (struct iovec[1]){{0}}, 0, 0);
   }
   if ((max > 0 && size > max) || nng_msg_alloc(&msg, (size_t)size) != 0) {
     return NULL;
   }
-  memcpy(nng_msg_body(msg), c->rbuf + c->rpos + head, (size_t)size);
-  c->rpos += head + (size_t)size;
-  if (c->rpos == c->rlen) {
-    conn_drop_rbuf(c);
-  }
+  memcpy(nng_msg_body(msg), body, (size_t)size);
+  conn_drop_front(c, (size_t)size);
+  c->at_head = false;
   return msg;
+}
+
+void nng_pair_conn_on_message(nng_stream *s, nng_pair_taker_cb cb, void *arg) {
+  conn *c = (conn *)s;
+
+  c->taker = cb;
+  c->taker_arg = arg;
 }
 
 bool nng_pair_conn_start(nng_stream *s, const void *data, size_t size,
@@ -843,20 +921,27 @@ bool nng_pair_conn_start(nng_stream *s, const void *data, size_t size,
 
 void nng_pair_conn_forsake(nng_stream *s) { conn_break((conn *)s); }
 
-bool nng_pair_conn_put(nng_stream *s, bool ipc, nng_msg *msg) {
-  const size_t size = nng_msg_len(msg);
+bool nng_pair_conn_gather(nng_stream *s, const void *data, size_t size) {
+  conn *c = (conn *)s;
   uint8_t *at;
 
-  if (size > GATHER_MAX || nng_msg_header_len(msg) > 0 ||
-      (at = conn_room((conn *)s, sp_head_size(ipc) + size)) == NULL) {
+  if (size > GATHER_MAX ||
+      (at = conn_room(c, sp_head_size(c->ipc) + size)) == NULL) {
     return false;
   }
-  if (ipc) {
+  if (c->ipc) {
     *at++ = 1;
   }
   NNI_PUT64(at, (uint64_t)size);
-  memcpy(at + 8, nng_msg_body(msg), size);
+  if (size > 0) {
+    memcpy(at + 8, data, size);
+  }
   return true;
+}
+
+bool nng_pair_conn_put(nng_stream *s, nng_msg *msg) {
+  return nng_msg_header_len(msg) == 0 &&
+         nng_pair_conn_gather(s, nng_msg_body(msg), nng_msg_len(msg));
 }
 
 // Options. The descriptor is valid as long as the connection is.

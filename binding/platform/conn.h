@@ -26,10 +26,21 @@ extern void nng_pair_conn_on_flushed(nng_stream *, nng_pair_flushed_cb,
 extern void nng_pair_conn_flush(nng_stream *);
 
 // For the transports (deps/patches/0020): a whole message that has arrived, or
-// NULL; and whether a small message was put into what gathers. Both leave
-// everything unusual to the ordinary way.
-extern nng_msg *nng_pair_conn_take(nng_stream *, bool ipc, size_t max);
-extern bool nng_pair_conn_put(nng_stream *, bool ipc, nng_msg *);
+// NULL, and then the head of the next one is read next; and whether a small
+// message was put into what gathers. Both leave everything unusual to the
+// ordinary way.
+extern nng_msg *nng_pair_conn_take(nng_stream *, size_t max);
+extern bool nng_pair_conn_put(nng_stream *, nng_msg *);
+
+// The same for a socket, past NNG, under the lock. Whether a small message was
+// put into what gathers; only when everything before it is sent.
+extern bool nng_pair_conn_gather(nng_stream *, const void *data, size_t size);
+// Who gets messages of at most NNG_PAIR_SMALL bytes as they arrive; those that
+// it does not take, and others, go through NNG.
+#define NNG_PAIR_SMALL ((size_t)4096)
+typedef bool (*nng_pair_taker_cb)(void *arg, const uint8_t *data, size_t size);
+extern void nng_pair_conn_on_message(nng_stream *, nng_pair_taker_cb,
+                                     void *arg);
 
 // For the sender of a large message (smaller ones are not touched), under the
 // lock, when everything before it is sent: begins to write it from where its
