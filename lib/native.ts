@@ -141,6 +141,8 @@ export interface NativeSocket {
 
 interface Native {
   Socket: new (options: NativeOptions) => NativeSocket
+  /** Memory for outbox.ts; null where there is none. */
+  outbox: ArrayBuffer | null
   errorText(error: number): string
   nngVersion: string
 }

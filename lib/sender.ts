@@ -16,6 +16,7 @@ import {
   type NativeSocket
 } from './native'
 import type { WaitOptions } from './options'
+import { outbox } from './outbox'
 import { Pending } from './pending'
 import { STREAK_BYTES, STREAK_MESSAGES, Yielding } from './yielding'
 
@@ -116,7 +117,7 @@ export class Sender {
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
     if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
     if (this.#tooLarge(bytes)) return this.#failed(NNG.EMSGSIZE, entry)
-    const status = this.#native.send(bytes, timeout !== 0)
+    const status = this.#send(bytes, timeout !== 0)
     switch (status) {
       case SEND_ACCEPTED:
         return this.#accepted(1, bytes.length)
@@ -133,7 +134,7 @@ export class Sender {
     const bytes = toBytes(data)
     if (this.#closed) throw this.#error(NNG.ECLOSED, entry)
     if (this.#tooLarge(bytes)) throw this.#error(NNG.EMSGSIZE, entry)
-    const status = this.#native.send(bytes, false)
+    const status = this.#send(bytes, false)
     if (status < 0) throw this.#error(-status, entry)
     return status === SEND_ACCEPTED
   }
@@ -158,7 +159,9 @@ export class Sender {
       const first = next
       const { end, bytes } = batch(list, first)
       if (this.#waiting.size === 0) {
-        next = this.#native.sendMany(list, first, end)
+        while (next < end && outbox.put(this.#native, list[next]!)) next++
+        if (next < end) next = this.#native.sendMany(list, next, end)
+        outbox.own(this.#native)
       }
       if (next === end) {
         await this.#accepted(end - first, bytes)
@@ -227,6 +230,13 @@ export class Sender {
   close(): void {
     for (const { pending } of this.#drains) pending.fail(NNG.ECLOSED)
     this.#drains.clear()
+  }
+
+  #send(bytes: string | Uint8Array, queue: boolean): number {
+    if (outbox.put(this.#native, bytes)) return SEND_ACCEPTED
+    const status = this.#native.send(bytes, queue)
+    if (status === SEND_ACCEPTED) outbox.own(this.#native)
+    return status
   }
 
   #tooLarge(bytes: string | Uint8Array): boolean {

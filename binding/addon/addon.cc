@@ -39,6 +39,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if (!hub) return exports;
   env.SetInstanceData(new std::shared_ptr<Hub>(hub));
   exports["Socket"] = SocketWrap::Define(env);
+  exports["outbox"] = hub->CreateOutbox(env);
   exports["errorText"] = Napi::Function::New(env, ErrorText, "errorText");
   exports["nngVersion"] = Napi::String::New(env, nng_version());
   return exports;

@@ -6,11 +6,12 @@
 namespace nng_pair {
 
 std::unique_ptr<Driver> Driver::Create(napi_env env, Kind kind,
+                                       const Commit& commit,
                                        const Pending& pending,
                                        const Deliver& deliver) {
 #if defined(NNG_PAIR_OWN_CONN)
   if (kind == Kind::kLoop) {
-    auto driver = LoopDriver::Create(env, pending, deliver);
+    auto driver = LoopDriver::Create(env, commit, pending, deliver);
     if (driver) return driver;
   }
   if (kind != Kind::kNotification) {
@@ -18,6 +19,7 @@ std::unique_ptr<Driver> Driver::Create(napi_env env, Kind kind,
   }
 #else
   (void)kind;
+  (void)commit;
   (void)pending;
 #endif
   return ThreadDriver::Create(env, false, deliver);

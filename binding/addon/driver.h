@@ -15,6 +15,8 @@ namespace nng_pair {
 
 class Driver {
  public:
+  // What JavaScript has left for the engine to do, on the environment's thread.
+  using Commit = std::function<void()>;
   // What the hub has to say, on the environment's thread; JavaScript may run
   // in it.
   using Deliver = std::function<void(napi_env)>;
@@ -28,6 +30,7 @@ class Driver {
   };
 
   static std::unique_ptr<Driver> Create(napi_env env, Kind kind,
+                                        const Commit& commit,
                                         const Pending& pending,
                                         const Deliver& deliver);
   virtual ~Driver() = default;
@@ -38,6 +41,8 @@ class Driver {
   virtual void Wake() = 0;
   // The environment's thread: whether its loop stays alive for this.
   virtual void KeepAlive(bool keep) = 0;
+  // Whether the environment's thread does what is left (Commit) by itself.
+  virtual bool Commits() const = 0;
   // Whether it takes a turn of the loop to stop it.
   virtual bool StopsLater() const = 0;
   // The environment's thread: nothing is called any more. `done` follows,

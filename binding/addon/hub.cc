@@ -15,7 +15,8 @@ std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind) {
   std::shared_ptr<Hub> hub(new Hub());
   Hub* self = hub.get();
   std::unique_ptr<Driver> driver = Driver::Create(
-      env, kind, [self] { return self->wake_pending_.load(); },
+      env, kind, [self] { self->outbox_.Commit(); },
+      [self] { return self->wake_pending_.load(); },
       [self](napi_env e) { self->Deliver(e); });
   if (!driver) return nullptr;
   {
@@ -42,6 +43,12 @@ std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind) {
   }
   hub->driver_ = driver.release();
   return hub;
+}
+
+napi_value Hub::CreateOutbox(napi_env env) {
+  napi_value value = driver_->Commits() ? outbox_.Create(env) : nullptr;
+  if (value == nullptr) napi_get_null(env, &value);
+  return value;
 }
 
 Hub::~Hub() {
@@ -97,6 +104,7 @@ void Hub::End(void* arg, std::function<void()> done) {
   std::unique_ptr<std::shared_ptr<Hub>> held(
       static_cast<std::shared_ptr<Hub>*>(arg));
   Hub* hub = held->get();
+  hub->outbox_.Commit();
   // The sockets hold the hub: it must not hold them for ever.
   const auto sockets = std::exchange(hub->sockets_, {});
   for (auto& entry : sockets) entry.second->Close();

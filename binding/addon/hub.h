@@ -23,6 +23,7 @@
 
 #include "../core/socket.h"
 #include "driver.h"
+#include "outbox.h"
 
 namespace nng_pair {
 
@@ -42,6 +43,10 @@ class Hub : public Waker {
   void Hold(std::shared_ptr<Socket> socket);
   void Forget(Socket* socket);
 
+  Outbox& outbox() { return outbox_; }
+  // What JavaScript sees of it; null where there is none.
+  napi_value CreateOutbox(napi_env env);
+
   // Counted: while it is held, the environment's loop stays alive.
   void KeepAlive();
   void LetGo();
@@ -56,6 +61,7 @@ class Hub : public Waker {
 
   Driver* driver_ = nullptr;  // deletes itself when it has stopped
   nng_aio* try_aio_ = nullptr;
+  Outbox outbox_;
   size_t keep_alive_ = 0;
   std::unordered_map<Socket*, std::shared_ptr<Socket>> sockets_;
 

@@ -17,10 +17,11 @@ LoopDriver* DriverOf(UvHandle* handle) {
 
 }  // namespace
 
-LoopDriver::LoopDriver(napi_env env, const Uv* uv, Pending pending,
-                       Deliver deliver)
+LoopDriver::LoopDriver(napi_env env, const Uv* uv, Commit commit,
+                       Pending pending, Deliver deliver)
     : env_(env),
       uv_(uv),
+      commit_(std::move(commit)),
       pending_(std::move(pending)),
       deliver_(std::move(deliver)) {}
 
@@ -28,12 +29,13 @@ LoopDriver::~LoopDriver() {
   if (engine_ != nullptr) engine_release(engine_);
 }
 
-std::unique_ptr<Driver> LoopDriver::Create(napi_env env, Pending pending,
-                                           Deliver deliver) {
+std::unique_ptr<Driver> LoopDriver::Create(napi_env env, Commit commit,
+                                           Pending pending, Deliver deliver) {
   const Uv* uv = Uv::Find();
   if (uv == nullptr) return nullptr;
   std::unique_ptr<LoopDriver> driver(
-      new LoopDriver(env, uv, std::move(pending), std::move(deliver)));
+      new LoopDriver(env, uv, std::move(commit), std::move(pending),
+                     std::move(deliver)));
   if (!driver->Start()) return nullptr;
   return driver;
 }
@@ -82,6 +84,11 @@ void LoopDriver::KeepAlive(bool keep) {
   }
 }
 
+void LoopDriver::Settle() {
+  commit_();
+  engine_settle(engine_);
+}
+
 void LoopDriver::DeliverPending() {
   // Not from within: JavaScript can spin the loop (a debugger does).
   if (delivering_) return;
@@ -89,17 +96,17 @@ void LoopDriver::DeliverPending() {
   for (int i = 0; i < kRounds && pending_(); i++) {
     napi_handle_scope handles;
     napi_callback_scope callbacks;
-    napi_value resource;
+    napi_value resource;  // which Node ignores
     if (napi_open_handle_scope(env_, &handles) != napi_ok) break;
     // Closing the scope runs what was queued: ticks, then promises.
-    if (napi_create_object(env_, &resource) == napi_ok &&
+    if (napi_get_global(env_, &resource) == napi_ok &&
         napi_open_callback_scope(env_, resource, context_, &callbacks) ==
             napi_ok) {
       deliver_(env_);
       napi_close_callback_scope(env_, callbacks);
     }
     napi_close_handle_scope(env_, handles);
-    engine_settle(engine_);
+    Settle();
   }
   delivering_ = false;
   if (pending_()) engine_signal(engine_);
@@ -107,13 +114,14 @@ void LoopDriver::DeliverPending() {
 
 void LoopDriver::OnPoll(UvHandle* handle, int, int) {
   LoopDriver* self = DriverOf(handle);
+  self->commit_();
   engine_turn(self->engine_);
   self->DeliverPending();
 }
 
 void LoopDriver::OnPrepare(UvHandle* handle) {
   LoopDriver* self = DriverOf(handle);
-  engine_settle(self->engine_);
+  self->Settle();
   self->DeliverPending();
 }
 

@@ -21,21 +21,24 @@ namespace nng_pair {
 class LoopDriver : public Driver {
  public:
   // Null where the environment has no libuv loop.
-  static std::unique_ptr<Driver> Create(napi_env env, Pending pending,
-                                        Deliver deliver);
+  static std::unique_ptr<Driver> Create(napi_env env, Commit commit,
+                                        Pending pending, Deliver deliver);
   ~LoopDriver() override;
 
   engine* GetEngine() const override { return engine_; }
   void Wake() override;
   void KeepAlive(bool keep) override;
+  bool Commits() const override { return true; }
   bool StopsLater() const override { return true; }
   void Stop(std::function<void()> done) override;
 
  private:
-  LoopDriver(napi_env env, const Uv* uv, Pending pending, Deliver deliver);
+  LoopDriver(napi_env env, const Uv* uv, Commit commit, Pending pending,
+             Deliver deliver);
 
   bool Start();
   UvHandle* NewHandle(int type);
+  void Settle();
   void DeliverPending();
 
   static void OnPoll(UvHandle* handle, int status, int events);
@@ -44,6 +47,7 @@ class LoopDriver : public Driver {
 
   const napi_env env_;
   const Uv* const uv_;
+  const Commit commit_;
   const Pending pending_;
   const Deliver deliver_;
   const std::thread::id home_ = std::this_thread::get_id();

@@ -123,8 +123,14 @@ SocketWrap::SocketWrap(const Napi::CallbackInfo& info)
   hub_->Hold(socket_);
 }
 
+Socket& SocketWrap::Core() {
+  hub_->outbox().Commit();
+  return *socket_;
+}
+
 SocketWrap::~SocketWrap() {
   if (!socket_) return;
+  hub_->outbox().Commit();
   socket_->owner_data = nullptr;
   ReportMemory(Env());
   if (kept_alive_) hub_->LetGo();
@@ -180,8 +186,10 @@ void SocketWrap::ReportMemory(napi_env env) {
 }
 
 Napi::Value SocketWrap::Send(const Napi::CallbackInfo& info) {
+  hub_->outbox().Commit();
   const int rv =
       SendValue(info.Env(), info[0], info[1].As<Napi::Boolean>().Value());
+  if (rv == 0) hub_->outbox().Open(socket_.get());
   ReportMemory(info.Env());
   return Napi::Number::New(info.Env(), rv);
 }
@@ -208,6 +216,7 @@ Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
   Napi::Array list = info[0].As<Napi::Array>();
   uint32_t i = info[1].As<Napi::Number>().Uint32Value();
   const uint32_t end = info[2].As<Napi::Number>().Uint32Value();
+  hub_->outbox().Commit();
   napi_handle_scope scope;
   for (; i < end; i++) {
     if (napi_open_handle_scope(info.Env(), &scope) != napi_ok) break;
@@ -218,33 +227,34 @@ Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
     napi_close_handle_scope(info.Env(), scope);
     if (!accepted) break;
   }
+  if (i == end) hub_->outbox().Open(socket_.get());
   ReportMemory(info.Env());
   return Napi::Number::New(info.Env(), i);
 }
 
 Napi::Value SocketWrap::FlushQueue(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(socket_->FlushQueue()));
+  return Napi::Number::New(info.Env(), ToDouble(Core().FlushQueue()));
 }
 
 void SocketWrap::CancelQueued(const Napi::CallbackInfo& info) {
-  socket_->CancelQueued(
+  Core().CancelQueued(
       static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
 }
 
 Napi::Value SocketWrap::Accepted(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(socket_->accepted()));
+  return Napi::Number::New(info.Env(), ToDouble(Core().accepted()));
 }
 
 Napi::Value SocketWrap::Finished(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(socket_->finished()));
+  return Napi::Number::New(info.Env(), ToDouble(Core().finished()));
 }
 
 Napi::Value SocketWrap::Backlog(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(socket_->Backlog()));
+  return Napi::Number::New(info.Env(), ToDouble(Core().Backlog()));
 }
 
 void SocketWrap::WakeWhenFinished(const Napi::CallbackInfo& info) {
-  socket_->WakeWhenFinished(
+  Core().WakeWhenFinished(
       static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
 }
 
@@ -266,7 +276,7 @@ Napi::Value SocketWrap::Take(const Napi::CallbackInfo& info) {
     return Napi::Number::New(env, 0);
   }
   std::vector<Message> large;
-  const size_t n = socket_->Take(
+  const size_t n = Core().Take(
       {static_cast<uint8_t*>(slab) + at, slab_size - at},
       static_cast<int32_t*>(sizes), max, served, &large);
   for (uint32_t i = 0; i < large.size(); i++) {
@@ -281,15 +291,15 @@ Napi::Value SocketWrap::Take(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SocketWrap::WaitForMessage(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), socket_->WaitForMessage());
+  return Napi::Boolean::New(info.Env(), Core().WaitForMessage());
 }
 
-void SocketWrap::Discard(const Napi::CallbackInfo&) { socket_->Discard(); }
+void SocketWrap::Discard(const Napi::CallbackInfo&) { Core().Discard(); }
 
 Napi::Value SocketWrap::TakeEvents(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   std::vector<Event> events;
-  socket_->TakeEvents(&events);
+  Core().TakeEvents(&events);
   Napi::Array array = Napi::Array::New(env, events.size());
   for (uint32_t i = 0; i < events.size(); i++) {
     const Event& event = events[i];
@@ -340,7 +350,7 @@ Napi::Value SocketWrap::Listen(const Napi::CallbackInfo& info) {
 
 Napi::Value SocketWrap::Dial(const Napi::CallbackInfo& info) {
   uint32_t id = 0;
-  const int rv = socket_->Dial(info[0].As<Napi::String>().Utf8Value(),
+  const int rv = Core().Dial(info[0].As<Napi::String>().Utf8Value(),
                                info[1].As<Napi::Boolean>().Value(), &id);
   return Napi::Number::New(info.Env(), rv != 0 ? -rv : static_cast<double>(id));
 }
@@ -348,6 +358,7 @@ Napi::Value SocketWrap::Dial(const Napi::CallbackInfo& info) {
 Napi::Value SocketWrap::CloseEndpoint(const Napi::CallbackInfo& info) {
   const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
   const bool dialer = info[1].As<Napi::Boolean>().Value();
+  hub_->outbox().Commit();
   std::shared_ptr<Socket> socket = socket_;
   return OrUndefined(info.Env(),
                      RunBlocking(
@@ -356,20 +367,20 @@ Napi::Value SocketWrap::CloseEndpoint(const Napi::CallbackInfo& info) {
 }
 
 void SocketWrap::StopEndpoint(const Napi::CallbackInfo& info) {
-  socket_->StopEndpoint(info[0].As<Napi::Number>().Uint32Value(),
+  Core().StopEndpoint(info[0].As<Napi::Number>().Uint32Value(),
                         info[1].As<Napi::Boolean>().Value());
 }
 
 Napi::Value SocketWrap::FinishPipe(const Napi::CallbackInfo& info) {
   return Napi::Number::New(
       info.Env(),
-      socket_->FinishPipe(info[0].As<Napi::Number>().Uint32Value()));
+      Core().FinishPipe(info[0].As<Napi::Number>().Uint32Value()));
 }
 
 Napi::Value SocketWrap::PipeProgress(const Napi::CallbackInfo& info) {
   int unacked = 0;
   uint64_t received = 0;
-  const int rv = socket_->PipeProgress(info[0].As<Napi::Number>().Uint32Value(),
+  const int rv = Core().PipeProgress(info[0].As<Napi::Number>().Uint32Value(),
                                        &unacked, &received);
   return OrUndefined(info.Env(),
                      NumberArray(info.Env(), {static_cast<double>(rv),
@@ -379,7 +390,7 @@ Napi::Value SocketWrap::PipeProgress(const Napi::CallbackInfo& info) {
 
 Napi::Value SocketWrap::Close(const Napi::CallbackInfo& info) {
   closing_ = true;
-  socket_->DropQueue();
+  Core().DropQueue();
   std::shared_ptr<Socket> socket = socket_;
   std::shared_ptr<Hub> hub = hub_;
   return OrUndefined(info.Env(), RunBlocking(
@@ -399,7 +410,7 @@ void SocketWrap::LetGo(const Napi::CallbackInfo&) {
 }
 
 Napi::Value SocketWrap::Stats(const Napi::CallbackInfo& info) {
-  const nng_pair::Stats stats = socket_->GetStats();
+  const nng_pair::Stats stats = Core().GetStats();
   Napi::Object object = Napi::Object::New(info.Env());
   const auto set = [&object](const char* name, uint64_t value) {
     object[name] = ToDouble(value);

@@ -25,6 +25,7 @@ class ThreadDriver : public Driver {
   engine* GetEngine() const override { return engine_; }
   void Wake() override;
   void KeepAlive(bool keep) override;
+  bool Commits() const override { return false; }
   bool StopsLater() const override { return false; }
   void Stop(std::function<void()> done) override;
 

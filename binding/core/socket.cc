@@ -185,14 +185,15 @@ int Socket::Send(const uint8_t* data, size_t size, bool queue) {
   return rv;
 }
 
-// A small message with nothing before it in NNG needs no NNG: what it would do
-// is to put it into the connection.
+// With nothing before it in NNG a message needs no NNG: what that would do is
+// to give it to the connection.
+bool Socket::CanGather() const {
+  return conn_ != nullptr && queue_.empty() && accepted_ == finished_;
+}
+
 bool Socket::Gather(const uint8_t* data, size_t size) {
 #if defined(NNG_PAIR_OWN_CONN)
-  if (conn_ == nullptr || !queue_.empty() || accepted_ != finished_ ||
-      !nng_pair_conn_gather(conn_, data, size)) {
-    return false;
-  }
+  if (!CanGather() || !nng_pair_conn_gather(conn_, data, size)) return false;
   Lock lock(mutex_);
   accepted_++;
   finished_++;
@@ -206,10 +207,35 @@ bool Socket::Gather(const uint8_t* data, size_t size) {
 #endif
 }
 
+size_t Socket::GatherRoom(size_t* head) {
+#if defined(NNG_PAIR_OWN_CONN)
+  EngineScope scope(engine_);
+  return CanGather() ? nng_pair_conn_room(conn_, head) : 0;
+#else
+  (void)head;
+  return 0;
+#endif
+}
+
+void Socket::SendAccepted(const uint8_t* data, const int32_t* sizes,
+                          size_t count) {
+  EngineScope scope(engine_);
+  for (size_t i = 0; i < count; i++) {
+    const size_t size = static_cast<size_t>(sizes[i]);
+    if (Send(data, size, false) != 0) {
+      // The connection has ended meanwhile, and the send buffer is full.
+      Lock lock(mutex_);
+      accepted_++;
+      finished_++;
+      messages_lost_++;
+    }
+    data += size;
+  }
+}
+
 bool Socket::StartWriting(const uint8_t* data, size_t size, size_t* done) {
 #if defined(NNG_PAIR_OWN_CONN)
-  return conn_ != nullptr && queue_.empty() && accepted_ == finished_ &&
-         nng_pair_conn_start(conn_, data, size, done);
+  return CanGather() && nng_pair_conn_start(conn_, data, size, done);
 #else
   (void)data;
   (void)size;

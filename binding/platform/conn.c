@@ -536,10 +536,15 @@ static void conn_write(conn *c) {
   }
 }
 
+// Whether small writes gather.
+static bool conn_gathers(const conn *c) {
+  return !c->blocked && !c->finished && !c->closed && c->write_error == 0 &&
+         nni_list_empty((nni_list *)&c->writeq);
+}
+
 // Room for a small write in the buffer, if the kernel takes more; else NULL.
 static uint8_t *conn_room(conn *c, size_t size) {
-  if (c->blocked || c->finished || c->closed || c->write_error != 0 ||
-      !nni_list_empty(&c->writeq) || size > GATHER_MAX) {
+  if (!conn_gathers(c) || size > GATHER_MAX) {
     return NULL;
   }
   if (c->wlen + size > BUFFER_SIZE) {
@@ -920,6 +925,13 @@ bool nng_pair_conn_start(nng_stream *s, const void *data, size_t size,
 }
 
 void nng_pair_conn_forsake(nng_stream *s) { conn_break((conn *)s); }
+
+size_t nng_pair_conn_room(nng_stream *s, size_t *head) {
+  const conn *c = (conn *)s;
+
+  *head = sp_head_size(c->ipc);
+  return conn_gathers(c) ? BUFFER_SIZE - c->wlen : 0;
+}
 
 bool nng_pair_conn_gather(nng_stream *s, const void *data, size_t size) {
   conn *c = (conn *)s;

@@ -35,6 +35,9 @@ extern bool nng_pair_conn_put(nng_stream *, nng_msg *);
 // The same for a socket, past NNG, under the lock. Whether a small message was
 // put into what gathers; only when everything before it is sent.
 extern bool nng_pair_conn_gather(nng_stream *, const void *data, size_t size);
+// For how many bytes there is room without a write, and how many of them each
+// message takes for its head.
+extern size_t nng_pair_conn_room(nng_stream *, size_t *head);
 // Who gets messages of at most NNG_PAIR_SMALL bytes as they arrive; those that
 // it does not take, and others, go through NNG.
 #define NNG_PAIR_SMALL ((size_t)4096)

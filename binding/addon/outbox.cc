@@ -1,0 +1,47 @@
+#include "outbox.h"
+
+#include <algorithm>
+#include <new>
+
+namespace nng_pair {
+
+napi_value Outbox::Create(napi_env env) {
+  // Not value-initialised: most of it is never touched.
+  std::shared_ptr<Shared> shared(new (std::nothrow) Shared);
+  if (!shared) return nullptr;
+  shared->count = shared->used = shared->room = shared->head = 0;
+  auto* held = new std::shared_ptr<Shared>(shared);
+  napi_value buffer;
+  if (napi_create_external_arraybuffer(
+          env, shared.get(), sizeof(Shared),
+          [](napi_env, void*, void* hint) {
+            delete static_cast<std::shared_ptr<Shared>*>(hint);
+          },
+          held, &buffer) != napi_ok) {
+    delete held;
+    return nullptr;
+  }
+  shared_ = std::move(shared);
+  return buffer;
+}
+
+void Outbox::Open(Socket* socket) {
+  if (!shared_) return;
+  size_t head = 0;
+  const size_t room = socket->GatherRoom(&head);
+  shared_->room = static_cast<int32_t>(std::min(room, size_t{kBytes}));
+  shared_->head = static_cast<int32_t>(head);
+  socket_ = socket;
+}
+
+void Outbox::CommitAll() {
+  const int32_t count = shared_->count;
+  shared_->count = shared_->used = shared_->room = 0;
+  if (count > 0) {
+    socket_->SendAccepted(shared_->bytes, shared_->sizes,
+                          static_cast<size_t>(count));
+  }
+  socket_ = nullptr;
+}
+
+}  // namespace nng_pair

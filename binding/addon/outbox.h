@@ -1,0 +1,61 @@
+// Where JavaScript leaves small messages that are accepted without a call into
+// the addon: memory that both see (lib/outbox.ts). One per environment, in use
+// by one socket at a time.
+//
+// It is open while that socket's connection has room, and nothing that it has
+// sent waits in NNG. Commit puts what is in it where a send would have put it,
+// and closes it. That comes first whenever the environment's thread is about
+// to do anything with the engine or a socket, so that nobody can tell the
+// difference. (Other threads may: a connection can end under an open outbox.
+// What cannot be kept then is lost as what has gathered is.)
+//
+// Ownership. The memory belongs to this and to the ArrayBuffer that shows it
+// to JavaScript, whichever lives longer.
+
+#ifndef NNG_PAIR_ADDON_OUTBOX_H
+#define NNG_PAIR_ADDON_OUTBOX_H
+
+#include <node_api.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "../core/socket.h"
+
+namespace nng_pair {
+
+class Outbox {
+ public:
+  // The ArrayBuffer, or null where the runtime has none of the kind: then it
+  // is never open.
+  napi_value Create(napi_env env);
+
+  void Commit() {
+    if (shared_ != nullptr && shared_->room > 0) CommitAll();
+  }
+  // For the socket that has just sent: it may go on here.
+  void Open(Socket* socket);
+
+ private:
+  static constexpr int32_t kMessages = 2048;
+  static constexpr int32_t kBytes = 64 * 1024;
+
+  // As lib/outbox.ts has it.
+  struct Shared {
+    int32_t count;  // how many messages there are
+    int32_t used;   // their bytes
+    int32_t room;   // for how many bytes there is room; closed: 0
+    int32_t head;   // that each message takes on top of its own
+    int32_t sizes[kMessages];
+    uint8_t bytes[kBytes];
+  };
+
+  void CommitAll();
+
+  std::shared_ptr<Shared> shared_;
+  Socket* socket_ = nullptr;
+};
+
+}  // namespace nng_pair
+
+#endif  // NNG_PAIR_ADDON_OUTBOX_H
