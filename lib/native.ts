@@ -77,9 +77,9 @@ export interface NativeSocket {
   /** With `queue`, a message that finds no room waits in line. */
   send(data: string | Uint8Array, queue: boolean): number
   /**
-   * Sends from `list[from]` up to `list[end]` without waiting; returns the index
-   * of the first message that was not accepted, or `end`. Nothing may be in
-   * line.
+   * Sends from `list[from]` up to `list[end]` without waiting, until a message
+   * is not accepted or the outbox is open; returns the index of the first that
+   * was not sent, or `end`. Nothing may be in line.
    */
   sendMany(
     list: readonly (string | Uint8Array)[],

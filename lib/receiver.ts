@@ -119,23 +119,36 @@ export class Receiver {
 
   /** What a call for `max` messages gets now, if anything. */
   #ready(max: number | undefined): Buffer | Buffer[] | undefined {
-    const first = this.#next()
-    if (first === undefined || max === undefined) return first
-    const list = [first]
-    while (list.length < max) {
-      const message = this.#next()
-      if (message === undefined) break
-      list.push(message)
+    if (max === undefined) return this.#next()
+    let list: Buffer[] | undefined
+    while ((list?.length ?? 0) < max && this.#filled()) {
+      const part = this.#cut(max - (list?.length ?? 0))
+      list = list === undefined ? part : list.concat(part)
     }
     return list
   }
 
   #next(): Buffer | undefined {
-    if (this.#head === this.#batch.length) {
-      this.#batch.length = this.#head = 0
-      if (this.#take() === 0) return undefined
+    return this.#filled() ? this.#batch[this.#head++] : undefined
+  }
+
+  /** Whether there is a message in the batch, or comes to be. */
+  #filled(): boolean {
+    if (this.#head < this.#batch.length) return true
+    this.#batch.length = this.#head = 0
+    return this.#take() > 0
+  }
+
+  /** The next messages of the batch, `max` at most. */
+  #cut(max: number): Buffer[] {
+    let part = this.#batch
+    if (this.#head === 0 && part.length <= max) {
+      this.#batch = []
+    } else {
+      part = part.slice(this.#head, this.#head + max)
+      this.#head += part.length
     }
-    return this.#batch[this.#head++]
+    return part
   }
 
   #take(): number {

@@ -146,8 +146,7 @@ export class Sender {
   ): Promise<void> {
     const site = callSite(entry)
     checked(site, () => checkIterable(messages))
-    const given = Array.from(messages)
-    const list = checked(site, () => given.map(toBytes))
+    const list = checked(site, () => Array.from(messages, toBytes))
     const { signal, timeout = this.#timeout } = options
     const deadline = performance.now() + timeout
     signal?.throwIfAborted()
@@ -159,9 +158,7 @@ export class Sender {
       const first = next
       const { end, bytes } = batch(list, first)
       if (this.#waiting.size === 0) {
-        while (next < end && outbox.put(this.#native, list[next]!)) next++
-        if (next < end) next = this.#native.sendMany(list, next, end)
-        outbox.own(this.#native)
+        next = this.#sendBatch(list, next, end)
       }
       if (next === end) {
         await this.#accepted(end - first, bytes)
@@ -237,6 +234,26 @@ export class Sender {
     const status = this.#native.send(bytes, queue)
     if (status === SEND_ACCEPTED) outbox.own(this.#native)
     return status
+  }
+
+  /** Sends without waiting; returns the index of the first that found no room. */
+  #sendBatch(
+    list: readonly (string | Uint8Array)[],
+    next: number,
+    end: number
+  ): number {
+    while (next < end) {
+      if (outbox.put(this.#native, list[next]!)) {
+        next++
+      } else {
+        // It leaves the rest to the outbox once that is open.
+        const sent = this.#native.sendMany(list, next, end)
+        if (sent === next) break
+        outbox.own(this.#native)
+        next = sent
+      }
+    }
+    return next
   }
 
   #tooLarge(bytes: string | Uint8Array): boolean {

@@ -4,6 +4,7 @@ import { clearImmediate, setImmediate } from 'node:timers'
 // small messages, or so many bytes. About a millisecond's worth.
 export const STREAK_MESSAGES = 1024
 export const STREAK_BYTES = 4 * 2 ** 20
+const MESSAGE_COST = STREAK_BYTES / STREAK_MESSAGES
 
 /**
  * Keeps a loop of `await`s that never has to wait from starving timers and
@@ -11,6 +12,7 @@ export const STREAK_BYTES = 4 * 2 ** 20
  * of later calls do not overtake them.
  */
 export class Yielding {
+  // In bytes; each message counts as some.
   #done = 0
   #held: (() => void)[] = []
   #immediate: NodeJS.Immediate | undefined
@@ -33,8 +35,8 @@ export class Yielding {
   /** The result of a call that has moved so much. */
   resolve<T>(value: T, messages: number, bytes: number): Promise<T> {
     if (this.#immediate === undefined) {
-      this.#done += messages / STREAK_MESSAGES + bytes / STREAK_BYTES
-      if (this.#done < 1) return Promise.resolve(value)
+      this.#done += messages * MESSAGE_COST + bytes
+      if (this.#done < STREAK_BYTES) return Promise.resolve(value)
       this.#immediate = setImmediate(this.reset)
     }
     return new Promise((resolve) => this.#held.push(() => resolve(value)))

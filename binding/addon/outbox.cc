@@ -25,13 +25,14 @@ napi_value Outbox::Create(napi_env env) {
   return buffer;
 }
 
-void Outbox::Open(Socket* socket) {
-  if (!shared_) return;
+bool Outbox::Open(Socket* socket) {
+  if (!shared_) return false;
   size_t head = 0;
   const size_t room = socket->GatherRoom(&head);
   shared_->room = static_cast<int32_t>(std::min(room, size_t{kBytes}));
   shared_->head = static_cast<int32_t>(head);
   socket_ = socket;
+  return room >= head + Inbox::kSmall;
 }
 
 void Outbox::CommitAll() {

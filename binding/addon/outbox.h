@@ -33,8 +33,9 @@ class Outbox {
   void Commit() {
     if (shared_ != nullptr && shared_->room > 0) CommitAll();
   }
-  // For the socket that has just sent: it may go on here.
-  void Open(Socket* socket);
+  // For the socket that has just sent: it may go on here. Returns whether there
+  // is room for a small message at least.
+  bool Open(Socket* socket);
 
  private:
   static constexpr int32_t kMessages = 2048;

@@ -20,6 +20,9 @@ namespace {
 // owner that is busy: beyond this many, rejects are only counted.
 constexpr size_t kMaxRejectEvents = 1024;
 
+// No larger message gathers.
+constexpr size_t kGatherMax = size_t{64} * 1024;
+
 using Lock = std::lock_guard<std::mutex>;
 
 nng_pipe PipeOf(uint32_t id) {
@@ -169,7 +172,10 @@ int Socket::Send(Message* message, bool queue) {
 
 int Socket::Send(const uint8_t* data, size_t size, bool queue) {
   EngineScope scope(engine_);
-  if (Gather(data, size)) return 0;
+  if (size <= kGatherMax) {
+    const int32_t sizes[] = {static_cast<int32_t>(size)};
+    if (Gather(data, sizes, 1) == 1) return 0;
+  }
   nng_msg* msg;
   int rv = nng_msg_alloc(&msg, size);
   if (rv != 0) return -rv;
@@ -191,20 +197,29 @@ bool Socket::CanGather() const {
   return conn_ != nullptr && queue_.empty() && accepted_ == finished_;
 }
 
-bool Socket::Gather(const uint8_t* data, size_t size) {
+// Returns how many of the messages, which lie one behind the other, it was
+// given.
+size_t Socket::Gather(const uint8_t* data, const int32_t* sizes, size_t count) {
+  size_t n = 0;
 #if defined(NNG_PAIR_OWN_CONN)
-  if (!CanGather() || !nng_pair_conn_gather(conn_, data, size)) return false;
+  if (!CanGather()) return 0;
+  size_t bytes = 0;
+  for (; n < count; n++) {
+    const size_t size = static_cast<size_t>(sizes[n]);
+    if (!nng_pair_conn_gather(conn_, data + bytes, size)) break;
+    bytes += size;
+  }
   Lock lock(mutex_);
-  accepted_++;
-  finished_++;
-  messages_sent_++;
-  bytes_sent_ += size;
-  return true;
+  accepted_ += n;
+  finished_ += n;
+  messages_sent_ += n;
+  bytes_sent_ += bytes;
 #else
   (void)data;
-  (void)size;
-  return false;
+  (void)sizes;
+  (void)count;
 #endif
+  return n;
 }
 
 size_t Socket::GatherRoom(size_t* head) {
@@ -220,10 +235,11 @@ size_t Socket::GatherRoom(size_t* head) {
 void Socket::SendAccepted(const uint8_t* data, const int32_t* sizes,
                           size_t count) {
   EngineScope scope(engine_);
+  const size_t gathered = Gather(data, sizes, count);
   for (size_t i = 0; i < count; i++) {
     const size_t size = static_cast<size_t>(sizes[i]);
-    if (Send(data, size, false) != 0) {
-      // The connection has ended meanwhile, and the send buffer is full.
+    // The connection may have ended meanwhile, and the send buffer be full.
+    if (i >= gathered && Send(data, size, false) != 0) {
       Lock lock(mutex_);
       accepted_++;
       finished_++;
@@ -372,17 +388,22 @@ bool Socket::OnMessage(void* arg, nng_msg* msg) {
 }
 
 // On any thread, under NNG's lock: pair0 waits for a message, and would offer
-// us this one (conn.h).
-bool Socket::OnSmallMessage(void* arg, const uint8_t* data, size_t size) {
+// us these (conn.h).
+size_t Socket::OnSmallMessages(void* arg, const nng_pair_small* messages,
+                               size_t count) {
   auto* self = static_cast<Socket*>(arg);
-  bool wake;
+  size_t n = 0;
+  bool wake = false;
   {
     Lock lock(self->mutex_);
-    if (self->fetching_ || !self->HasRoom()) return false;
-    wake = self->Store(size, data, size);
+    if (self->fetching_) return 0;
+    for (; n < count && self->HasRoom(); n++) {
+      const nng_pair_small& message = messages[n];
+      if (self->Store(message.size, message.data, message.size)) wake = true;
+    }
   }
   if (wake) self->waker_->Wake(self);
-  return true;
+  return n;
 }
 
 // Fetches the message that was left with NNG, once there is room.
@@ -522,7 +543,7 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
 #if defined(NNG_PAIR_OWN_CONN)
         if (nng_pair_pipe_conn(PipeOf(pipe), &self->conn_) == 0) {
           nng_pair_conn_on_flushed(self->conn_, &Socket::OnFlushed, self);
-          nng_pair_conn_on_message(self->conn_, &Socket::OnSmallMessage, self);
+          nng_pair_conn_on_message(self->conn_, &Socket::OnSmallMessages, self);
         }
 #endif
         self->PushEvent({EventType::kConnect, pipe, 0, peer});

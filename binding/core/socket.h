@@ -33,6 +33,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "../platform/conn.h"
 #include "../platform/engine.h"
 #include "../platform/pair0_observer.h"
 #include "fifo.h"
@@ -186,7 +187,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
   static void OnObserver(void* arg, pair0_event event, uint32_t pipe,
                          size_t detail);
   static bool OnMessage(void* arg, nng_msg* msg);
-  static bool OnSmallMessage(void* arg, const uint8_t* data, size_t size);
+  static size_t OnSmallMessages(void* arg, const nng_pair_small* messages,
+                                size_t count);
   static void OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg);
   static void OnReceive(void* arg);
   static void OnDialed(void* arg);
@@ -203,8 +205,9 @@ class Socket : public std::enable_shared_from_this<Socket> {
   bool CountFinished();         // under mutex_; whether to wake the owner
   Amount Gathered() const;      // under NNG's lock and mutex_
   // conn.h, under NNG's lock.
-  bool CanGather() const;  // under NNG's lock
-  bool Gather(const uint8_t* data, size_t size);
+  // Under NNG's lock.
+  bool CanGather() const;
+  size_t Gather(const uint8_t* data, const int32_t* sizes, size_t count);
   bool StartWriting(const uint8_t* data, size_t size, size_t* done);
   void ForsakeWriting();
 

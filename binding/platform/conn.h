@@ -38,10 +38,15 @@ extern bool nng_pair_conn_gather(nng_stream *, const void *data, size_t size);
 // For how many bytes there is room without a write, and how many of them each
 // message takes for its head.
 extern size_t nng_pair_conn_room(nng_stream *, size_t *head);
-// Who gets messages of at most NNG_PAIR_SMALL bytes as they arrive; those that
-// it does not take, and others, go through NNG.
+// Who gets messages of at most NNG_PAIR_SMALL bytes as they arrive, and returns
+// how many of them it takes; the others, and larger ones, go through NNG.
 #define NNG_PAIR_SMALL ((size_t)4096)
-typedef bool (*nng_pair_taker_cb)(void *arg, const uint8_t *data, size_t size);
+typedef struct {
+  const uint8_t *data;
+  size_t size;
+} nng_pair_small;
+typedef size_t (*nng_pair_taker_cb)(void *arg, const nng_pair_small *messages,
+                                    size_t count);
 extern void nng_pair_conn_on_message(nng_stream *, nng_pair_taker_cb,
                                      void *arg);
 
