@@ -35,8 +35,8 @@ class Outbox {
 
   /** Sends a message; returns false if it cannot be done here. */
   put(socket: NativeSocket, data: string | Uint8Array): boolean {
-    if (this.#owner !== socket) return false
     const state = this.#state
+    if (this.#owner !== socket || state[ROOM] === 0) return false
     const count = state[COUNT]!
     const used = state[USED]!
     const room = state[ROOM]! - used - (count + 1) * state[HEAD]!

@@ -29,10 +29,11 @@ bool Outbox::Open(Socket* socket) {
   if (!shared_) return false;
   size_t head = 0;
   const size_t room = socket->GatherRoom(&head);
+  if (room < head + Inbox::kSmall) return false;
   shared_->room = static_cast<int32_t>(std::min(room, size_t{kBytes}));
   shared_->head = static_cast<int32_t>(head);
   socket_ = socket;
-  return room >= head + Inbox::kSmall;
+  return true;
 }
 
 void Outbox::CommitAll() {

@@ -1,0 +1,149 @@
+import { random } from './support/random'
+import { RawPeer } from './support/rawPeer'
+import {
+  connectedPair,
+  freeUrl,
+  socket,
+  transports
+} from './support/transports'
+import { until } from './support/until'
+
+// Small messages that are sent in a row take a way of their own. Nobody must be
+// able to tell.
+
+describe.each(transports)('small messages in a row over %s', (transport) => {
+  test('of many sockets, of all sizes: all arrive, in order', async () => {
+    const next = random(3)
+    const pairs = await Promise.all(
+      Array.from({ length: 5 }, () => connectedPair(transport))
+    )
+    const expected: Buffer[][] = pairs.map(() => [])
+    const sends: Promise<void>[] = []
+    // Bursts of one socket, and now and then of another.
+    for (let i = 0, at = 0; i < 20_000; i++) {
+      if (next() < 0.01) at = Math.floor(next() * pairs.length)
+      const size = Math.floor(next() * (next() < 0.05 ? 20_000 : 100))
+      const data = Buffer.alloc(size, i)
+      expected[at]!.push(data)
+      if (next() < 0.9) sends.push(pairs[at]!.dialing.send(data))
+      else sends.push(pairs[at]!.dialing.sendMany([data]))
+    }
+    await Promise.all(
+      pairs.map(async ({ listening }, at) => {
+        for (const data of expected[at]!) {
+          expect((await listening.recv()).equals(data)).toBe(true)
+        }
+      })
+    )
+    await Promise.all(sends)
+  })
+
+  test('text is what Node makes of it', async () => {
+    const next = random(5)
+    const { listening, dialing } = await connectedPair(transport)
+    // Every kind of character, halves of pairs among them.
+    const units = ['a', '\0', 'é', '\u07ff', '世', '😀', '\ud83d', '\ude00']
+    const texts = Array.from({ length: 3000 }, () =>
+      Array.from(
+        { length: next() * (next() < 0.02 ? 5000 : 30) },
+        () => units[Math.floor(next() * units.length)]
+      ).join('')
+    )
+    const sent = Promise.all(texts.map((text) => dialing.send(text)))
+    for (const text of texts) {
+      expect((await listening.recv()).equals(Buffer.from(text))).toBe(true)
+    }
+    await sent
+  })
+
+  test('as many as there are, as long as there is room', async () => {
+    const sock = socket({ sendBuffer: 3 })
+    const { url } = await sock.listen(freeUrl(transport))
+    const connected = new Promise((resolve) => sock.once('connect', resolve))
+    const raw = await RawPeer.shake(url)
+    await connected
+    let sent = 0
+    let bytes = 0
+    const size = (i: number) => (i * 37) % 4500
+    while (sock.trySend(Buffer.alloc(size(sent), sent))) bytes += size(sent++)
+    // The kernel is full, and so is the send buffer.
+    const { messagesSent, unsentMessages, bytesSent, unsentBytes } =
+      sock.stats()
+    expect(messagesSent + unsentMessages).toBe(sent)
+    expect(bytesSent + unsentBytes).toBe(bytes)
+    for (let i = 0; i < sent; i++) {
+      const data = Buffer.alloc(size(i), i)
+      expect((await raw.recv()).equals(data)).toBe(true)
+    }
+    await sock.drain()
+    expect(sock.stats()).toMatchObject({
+      messagesSent: sent,
+      bytesSent: bytes,
+      unsentMessages: 0
+    })
+  })
+
+  test('thousands of empty ones in one turn', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    let sent = 0
+    while (sent < 10_000 && dialing.trySend('')) sent++
+    expect(sent).toBe(10_000)
+    for (let i = 0; i < sent; i++) {
+      expect(await listening.recv()).toHaveLength(0)
+    }
+  })
+
+  test('empty ones fill the send buffer like others', async () => {
+    const sock = socket({ sendBuffer: 5 })
+    await sock.send('')
+    for (let i = 1; i < 5; i++) expect(sock.trySend('')).toBe(true)
+    expect(sock.trySend('')).toBe(false)
+    expect(sock.stats()).toMatchObject({ unsentMessages: 5 })
+  })
+
+  test('each is counted once when the peer goes meanwhile', async () => {
+    for (let round = 0; round < 60; round++) {
+      const { listening, dialing } = await connectedPair(transport)
+      const gone = new Promise((resolve) => dialing.once('disconnect', resolve))
+      let accepted = 0
+      const send = async () => {
+        for (let i = 0; i < 300; i++) {
+          if (dialing.trySend(String(i))) accepted++
+          if (i % 50 === round % 50) await null
+        }
+      }
+      const closed = listening.close({ timeout: 0 })
+      await send()
+      await gone
+      await send()
+      await closed
+      const { messagesSent, messagesLost, unsentMessages } = dialing.stats()
+      expect(messagesSent + messagesLost + unsentMessages).toBe(accepted)
+      await dialing.close({ timeout: 0 })
+    }
+  })
+
+  test('close() sends what was left in this turn', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const texts = Array.from({ length: 500 }, (_, i) => `message ${i}`)
+    for (const text of texts) expect(dialing.trySend(text)).toBe(true)
+    const closed = dialing.close()
+    for (const text of texts) expect(String(await listening.recv())).toBe(text)
+    expect(await closed).toEqual({ unsent: 0 })
+  })
+
+  test('a recv() that waits sends what is left first', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const answered = listening.recv().then((text) => listening.send(text))
+    dialing.trySend('a')
+    dialing.trySend('b')
+    const answer = dialing.recv()
+    expect(dialing.stats()).toMatchObject({
+      messagesSent: 2,
+      unsentMessages: 0
+    })
+    expect(String(await answer)).toBe('a')
+    await answered
+    await until(() => listening.stats().messagesReceived === 2)
+  })
+})
