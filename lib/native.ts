@@ -70,9 +70,9 @@ export const SEND_QUEUED = 2
 export interface NativeSocket {
   /**
    * Called when something has happened that was waited for, or an event is
-   * there to be taken.
+   * there to be taken: then `events` is true.
    */
-  onready: () => void
+  onready: (events: boolean) => void
 
   /** With `queue`, a message that finds no room waits in line. */
   send(data: string | Uint8Array, queue: boolean): number

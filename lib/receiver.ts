@@ -1,4 +1,5 @@
 import { arena } from './arena'
+import { noSet, withItem } from './collections'
 import { NNG, NngError, at, callSite } from './errors'
 import type { NativeSocket } from './native'
 import type { WaitOptions } from './options'
@@ -42,7 +43,7 @@ export class Receiver {
   readonly #timeout: number
   readonly #yielding = new Yielding()
   // In order of arrival; a Set, since any of them may leave the line.
-  readonly #waiters = new Set<Waiter>()
+  #waiters = noSet<Waiter>()
   #batch: Buffer[] = []
   #head = 0
   #armed = false
@@ -97,7 +98,7 @@ export class Receiver {
         this.#waiters.delete(waiter)
       )
     }
-    this.#waiters.add(waiter)
+    this.#waiters = withItem(this.#waiters, waiter)
     // This sends what the peer may be waiting for, so it comes first.
     this.#serve()
     if (!waiter.pending.settled) waiter.pending.site = callSite(entry)
@@ -198,7 +199,7 @@ export class Receiver {
     this.#batch = []
     this.#head = 0
     for (const { pending } of this.#waiters) pending.fail(NNG.ECLOSED)
-    this.#waiters.clear()
+    this.#waiters = noSet()
     this.#native.discard()
   }
 }

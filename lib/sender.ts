@@ -1,5 +1,6 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { isAnyArrayBuffer } from 'node:util/types'
+import { noMap, noSet, withEntry, withItem } from './collections'
 import {
   NNG,
   NngError,
@@ -97,12 +98,12 @@ export class Sender {
   readonly #timeout: number
   readonly #maxSize: number
   readonly #yielding = new Yielding()
-  readonly #waiting = new Map<number, Pending<void>>()
+  #waiting = noMap<number, Pending<void>>()
   // The numbers of the first message in line and of the next one to join it.
   #first = 0
   #next = 0
-  readonly #drains = new Set<Drain>()
-  readonly #ahead = new Set<Waiter>()
+  #drains = noSet<Drain>()
+  #ahead = noSet<Waiter>()
   #closed = false
 
   constructor(native: NativeSocket, timeout: number, maxSize: number) {
@@ -219,14 +220,14 @@ export class Sender {
       this.#native.cancelQueued(number)
       pending.fail(NNG.ECLOSED)
     }
-    this.#waiting.clear()
+    this.#waiting = noMap()
     for (const { resolve } of this.#ahead) resolve()
   }
 
   /** What is not sent by now will not be. */
   close(): void {
     for (const { pending } of this.#drains) pending.fail(NNG.ECLOSED)
-    this.#drains.clear()
+    this.#drains = noSet()
   }
 
   #send(bytes: string | Uint8Array, queue: boolean): number {
@@ -278,7 +279,7 @@ export class Sender {
       this.#waiting.delete(number)
       this.#native.cancelQueued(number)
     })
-    this.#waiting.set(number, pending)
+    this.#waiting = withEntry(this.#waiting, number, pending)
     return pending.promise
   }
 
@@ -303,7 +304,7 @@ export class Sender {
         this.#drains.delete(drain)
       )
     }
-    this.#drains.add(drain)
+    this.#drains = withItem(this.#drains, drain)
     this.#serveFinished()
     return drain.pending.promise
   }
@@ -324,7 +325,7 @@ export class Sender {
         }
       }
       const timer = setTimeout(waiter.resolve, AHEAD_MS)
-      this.#ahead.add(waiter)
+      this.#ahead = withItem(this.#ahead, waiter)
       this.#serveFinished()
     })
   }

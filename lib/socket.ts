@@ -6,6 +6,7 @@ import {
   setTimeout
 } from 'node:timers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { noMap, noSet, withEntry, withItem } from './collections'
 import { PairDuplex } from './duplex'
 import { Dialer, Listener } from './endpoint'
 import {
@@ -139,16 +140,16 @@ export class PairSocket
   readonly #receiver: Receiver
   readonly #sender: Sender
   readonly #endpoints = new Map<string, { id: number; dialer: boolean }>()
-  readonly #dials = new Map<number, Pending<void>>()
+  #dials = noMap<number, Pending<void>>()
   #listening = 0
   #referenced = true
   // The connection, and what was told of it: events come a little later.
   #pipe: { id: number; endpoint: string; peer: Peer } | undefined
   #peer: Peer | undefined
   readonly #news: (() => void)[] = []
-  readonly #peerGone: (() => void)[] = []
+  #peerGone = noSet<() => void>()
   #closing: Promise<CloseResult> | undefined
-  #hurry: (timeout: number) => void = () => {}
+  #hurry: ((timeout: number) => void) | undefined
   #closed = false
 
   /**
@@ -166,7 +167,7 @@ export class PairSocket
       resolved.sendTimeout,
       resolved.maxMessageSize
     )
-    this.#native.onready = () => this.#onReady()
+    this.#native.onready = (events) => this.#onReady(events)
   }
 
   /**
@@ -392,7 +393,7 @@ export class PairSocket
       const { timeout = Infinity } = options
       checkTimeout('timeout', timeout)
       this.#closing ??= this.#close()
-      this.#hurry(timeout)
+      this.#hurry?.(timeout)
       return this.#closing
     } catch (error) {
       return Promise.reject(at(error as Error, callSite(this.close)))
@@ -505,7 +506,7 @@ export class PairSocket
         () => void this.#native.closeEndpoint(id, true),
         url
       )
-      this.#dials.set(id, pending)
+      this.#dials = withEntry(this.#dials, id, pending)
       this.#updateKeepAlive()
       await pending.promise
     }
@@ -576,7 +577,7 @@ export class PairSocket
   #peerIsGone(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#pipe === undefined) resolve()
-      else this.#peerGone.push(resolve)
+      else this.#peerGone = withItem(this.#peerGone, resolve)
     })
   }
 
@@ -595,8 +596,8 @@ export class PairSocket
 
   // What the addon reports.
 
-  #onReady(): void {
-    this.#takeEvents()
+  #onReady(events: boolean): void {
+    if (events) this.#takeEvents()
     this.#sender.onReady()
     this.#receiver.onReady()
   }
@@ -627,7 +628,8 @@ export class PairSocket
         this.#pipe = undefined
         this.#tellAfterMessages(() => {
           this.#peer = undefined
-          for (const resolve of this.#peerGone.splice(0)) resolve()
+          for (const resolve of this.#peerGone) resolve()
+          this.#peerGone = noSet()
           this.emit('disconnect', peer)
         })
         break
@@ -670,16 +672,14 @@ export class PairSocket
       this.#tellAfterMessages(news)
     } else {
       this.#news.push(news)
-      process.nextTick(this.#tellNext)
+      process.nextTick(tellNext, this.#news)
     }
   }
 
   #tellAfterMessages(news: () => void): void {
     this.#news.push(news)
-    queueMicrotask(() => process.nextTick(this.#tellNext))
+    queueMicrotask(() => process.nextTick(tellNext, this.#news))
   }
-
-  readonly #tellNext = (): void => this.#news.shift()!()
 
   // Closing.
 
@@ -726,11 +726,11 @@ export class PairSocket
     this.#sender.close()
     await this.#native.close()
     clearTimeout(timer)
-    this.#hurry = () => {}
+    this.#hurry = undefined
     this.#takeEvents()
     this.#closed = true
     this.#endpoints.clear()
-    this.#dials.clear()
+    this.#dials = noMap()
     this.#updateKeepAlive()
     const stats = this.#native.stats()
     await new Promise<void>((resolve) => {
@@ -775,6 +775,10 @@ const iteratorNext = (
     PairSocket.prototype[Symbol.asyncIterator].prototype
   ) as AsyncGenerator
 ).next
+
+function tellNext(news: (() => void)[]): void {
+  news.shift()!()
+}
 
 function endpointKey(id: number, dialer: boolean): string {
   return `${dialer ? 'dialer' : 'listener'} ${id}`

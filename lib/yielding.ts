@@ -14,11 +14,12 @@ const MESSAGE_COST = STREAK_BYTES / STREAK_MESSAGES
 export class Yielding {
   // In bytes; each message counts as some.
   #done = 0
-  #held: (() => void)[] = []
+  // Most have none.
+  #held: (() => void)[] | undefined
   #immediate: NodeJS.Immediate | undefined
 
   /** The loop has had a turn. */
-  readonly reset = (): void => {
+  reset(): void {
     this.#done = 0
     if (this.#immediate === undefined) return
     clearImmediate(this.#immediate)
@@ -28,8 +29,10 @@ export class Yielding {
 
   /** A later call is about to have its result: not before those that wait. */
   release(): void {
-    if (this.#held.length === 0) return
-    for (const settle of this.#held.splice(0)) settle()
+    const held = this.#held
+    if (held === undefined) return
+    this.#held = undefined
+    for (const settle of held) settle()
   }
 
   /** The result of a call that has moved so much. */
@@ -37,8 +40,9 @@ export class Yielding {
     if (this.#immediate === undefined) {
       this.#done += messages * MESSAGE_COST + bytes
       if (this.#done < STREAK_BYTES) return Promise.resolve(value)
-      this.#immediate = setImmediate(this.reset)
+      this.#immediate = setImmediate(() => this.reset())
     }
-    return new Promise((resolve) => this.#held.push(() => resolve(value)))
+    const held = (this.#held ??= [])
+    return new Promise((resolve) => held.push(() => resolve(value)))
   }
 }

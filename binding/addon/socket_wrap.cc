@@ -152,12 +152,16 @@ void SocketWrap::Deliver(napi_env env) {
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
   napi_value self = Value();
   napi_value callback;
+  napi_value events;
   napi_value result;
   if (self != nullptr) {
     napi_status status =
         napi_get_named_property(env, self, "onready", &callback);
     if (status == napi_ok) {
-      status = napi_call_function(env, self, callback, 0, nullptr, &result);
+      status = napi_get_boolean(env, socket_->HasEvents(), &events);
+    }
+    if (status == napi_ok) {
+      status = napi_call_function(env, self, callback, 1, &events, &result);
     }
     if (status == napi_pending_exception) {
       napi_value error;

@@ -85,8 +85,6 @@ int Socket::Init() {
   if (rv != 0) return rv;
   if ((rv = nng_aio_alloc(&recv_aio_, &Socket::OnReceive, this)) != 0 ||
       (rv = nng_socket_set_ptr(socket_, PAIR0_OPT_OBSERVER, &observer_)) != 0 ||
-      (rv = nng_socket_set_int(socket_, NNG_OPT_SENDBUF,
-                               options_.send_buffer)) != 0 ||
       (rv = nng_socket_set_size(socket_, NNG_OPT_RECVMAXSZ,
                                 options_.max_message_size)) != 0 ||
       (rv = nng_socket_set_ms(socket_, NNG_OPT_RECONNMINT,
@@ -131,6 +129,15 @@ void Socket::Close() {
 // Sending.
 
 int Socket::TrySend(Message* message) {
+  if (!std::exchange(buffered_, true)) {
+    EngineScope scope(engine_);
+    const int rv = nng_socket_set_int(socket_, NNG_OPT_SENDBUF,
+                                      options_.send_buffer);
+    if (rv != 0) {
+      buffered_ = false;
+      return -rv;
+    }
+  }
   const size_t size = nng_msg_len(message->get());
   // Counted before NNG has it: it may be sent before we are back here.
   accepted_++;
@@ -516,6 +523,11 @@ void Socket::PushEvent(Event event) {
     reject_events_++;
   }
   events_.push_back(std::move(event));
+}
+
+bool Socket::HasEvents() {
+  Lock lock(mutex_);
+  return !events_.empty();
 }
 
 void Socket::TakeEvents(std::vector<Event>* out) {

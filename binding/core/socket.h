@@ -144,6 +144,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   // From now on messages are dropped as they come (the socket is closing).
   void Discard();
 
+  bool HasEvents();
   void TakeEvents(std::vector<Event>* out);
 
   // Endpoints. Listen and CloseEndpoint block.
@@ -220,6 +221,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   nng_aio* recv_aio_ = nullptr;
 
   // The owner's thread alone.
+  bool buffered_ = false;    // NNG has its send buffer, too large for idle ones
   Fifo<Message> queue_;      // a cancelled message leaves an empty place
   uint64_t queue_head_ = 0;  // the number of queue_.front()
   uint64_t queue_bytes_ = 0;

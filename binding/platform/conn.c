@@ -71,7 +71,8 @@
 // what is asked for), and the ends of a stream wait for each other more often.
 #define IPC_SEND_BUFFER 212992
 
-#define MAX_IOV 8
+// As in an aio (deps/patches/0023).
+#define MAX_IOV 3
 
 // The SP framing: a length of 64 bits, big endian; over ipc, the byte 1 before.
 static size_t sp_head_size(bool ipc) { return ipc ? 9 : 8; }

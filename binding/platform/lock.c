@@ -120,6 +120,8 @@ engine *engine_current(void) {
 
 // Mutexes.
 
+_Static_assert(sizeof(nni_plat_mtx) == 1, "deps/patches/0023");
+
 void nni_plat_mtx_init(nni_plat_mtx *mtx) { NNI_ARG_UNUSED(mtx); }
 
 void nni_plat_mtx_fini(nni_plat_mtx *mtx) { NNI_ARG_UNUSED(mtx); }
