@@ -88,7 +88,7 @@ export class Receiver {
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
     if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
     if (this.#waiters.size === 0) {
-      const result = this.#ready(max)
+      const result = timeout === 0 ? this.#ready(max) : this.#readyOrArm(max)
       if (result !== undefined) return this.#yield(result)
     }
     if (timeout === 0) return this.#failed(NNG.ETIMEDOUT, entry)
@@ -99,9 +99,8 @@ export class Receiver {
       )
     }
     this.#waiters = withItem(this.#waiters, waiter)
-    // This sends what the peer may be waiting for, so it comes first.
-    this.#serve()
-    if (!waiter.pending.settled) waiter.pending.site = callSite(entry)
+    // By now what the peer may be waiting for is sent.
+    waiter.pending.site = callSite(entry)
     return waiter.pending.promise
   }
 
@@ -127,6 +126,15 @@ export class Receiver {
       list = list === undefined ? part : list.concat(part)
     }
     return list
+  }
+
+  /** As `ready`, but if there is nothing the addon will call. */
+  #readyOrArm(max: number | undefined): Buffer | Buffer[] | undefined {
+    if (this.batched === 0 && !this.#armed) {
+      this.#armed = this.#native.waitForMessage()
+      if (this.#armed) return undefined
+    }
+    return this.#ready(max)
   }
 
   #next(): Buffer | undefined {
@@ -169,28 +177,16 @@ export class Receiver {
     return n
   }
 
-  #serve(): void {
+  /** The addon called: there may be a message. While a call waits, it will. */
+  onReady(): void {
+    this.#armed = false
     for (const waiter of this.#waiters) {
-      let result = this.#ready(waiter.max)
-      if (result === undefined) {
-        if (this.#armed) return
-        if (this.#native.waitForMessage()) {
-          this.#armed = true
-          return
-        }
-        result = this.#ready(waiter.max)!
-      }
+      const result = this.#ready(waiter.max) ?? this.#readyOrArm(waiter.max)
+      if (result === undefined) return
       this.#waiters.delete(waiter)
       this.#yielding.release()
       waiter.pending.resolve(result)
     }
-  }
-
-  /** The addon called: there may be a message. */
-  onReady(): void {
-    this.#armed = false
-    this.#yielding.reset()
-    if (this.#waiters.size > 0) this.#serve()
   }
 
   /** From now on every call fails, and what was not asked for is dropped. */

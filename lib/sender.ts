@@ -208,7 +208,6 @@ export class Sender {
 
   /** The addon called: there may be room, or everything may have been sent. */
   onReady(): void {
-    this.#yielding.reset()
     if (this.#first < this.#next && !this.#closed) this.#flush()
     if (this.#drains.size + this.#ahead.size > 0) this.#serveFinished()
   }

@@ -1,4 +1,4 @@
-import { clearImmediate, setImmediate } from 'node:timers'
+import { setImmediate } from 'node:timers'
 
 // How much may be done in a row without the event loop getting a turn: so many
 // small messages, or so many bytes. About a millisecond's worth.
@@ -18,11 +18,8 @@ export class Yielding {
   #held: (() => void)[] | undefined
   #immediate: NodeJS.Immediate | undefined
 
-  /** The loop has had a turn. */
-  reset(): void {
+  #reset(): void {
     this.#done = 0
-    if (this.#immediate === undefined) return
-    clearImmediate(this.#immediate)
     this.#immediate = undefined
     this.release()
   }
@@ -40,7 +37,7 @@ export class Yielding {
     if (this.#immediate === undefined) {
       this.#done += messages * MESSAGE_COST + bytes
       if (this.#done < STREAK_BYTES) return Promise.resolve(value)
-      this.#immediate = setImmediate(() => this.reset())
+      this.#immediate = setImmediate(() => this.#reset())
     }
     const held = (this.#held ??= [])
     return new Promise((resolve) => held.push(() => resolve(value)))

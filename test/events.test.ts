@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import type { IpcPeer, PairSocket, Peer, TcpPeer } from '../lib'
-import { PAIR1_HEADER, RawPeer, SP_HEADER } from './support/rawPeer'
+import { PAIR1_HEADER, RawPeer, SP_HEADER, frame } from './support/rawPeer'
 import {
   connectedPair,
   freeUrl,
@@ -94,6 +94,28 @@ describe.each(transports)('events over %s', (transport) => {
       await listening.close()
       await reading
       expect(notes.slice(5)).toEqual(['close'])
+    }
+  })
+
+  test('a message never comes before its peer', async () => {
+    const sock = socket()
+    const { url } = await sock.listen(freeUrl(transport))
+    const notes: string[] = []
+    sock.on('connect', () => notes.push('connect'))
+    for (let round = 0; round < 200; round++) {
+      const gone = once(sock, 'disconnect')
+      // By a call that waits, or by one that looks.
+      const received = (
+        round % 2 === 0
+          ? sock.recv()
+          : until(() => sock.tryRecv() !== undefined)
+      ).then(() => notes.push('message'))
+      const raw = await RawPeer.connect(url)
+      await raw.write(SP_HEADER, frame(transport, 'x'))
+      await received
+      raw.socket.destroy()
+      await gone
+      expect(notes.splice(0)).toEqual(['connect', 'message'])
     }
   })
 

@@ -115,6 +115,12 @@ void LoopDriver::DeliverPending() {
 void LoopDriver::OnPoll(UvHandle* handle, int, int) {
   LoopDriver* self = DriverOf(handle);
   self->commit_();
+  // An answer can be on its way before the descriptors are looked at.
+  engine_guess(self->engine_);
+  if (self->pending_()) {
+    self->DeliverPending();
+    self->commit_();
+  }
   engine_turn(self->engine_);
   self->DeliverPending();
 }

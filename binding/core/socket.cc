@@ -473,6 +473,7 @@ size_t Socket::Take(Room room, int32_t* sizes, size_t max, size_t served,
   if (options_.recv_buffer == 0) FetchNow();
   {
     Lock lock(mutex_);
+    if (untold_peer_) return 0;
     n = inbox_.Take(room.bytes, room.size, sizes, max, large);
     read_ahead_ = n - std::min(n, served);
   }
@@ -533,6 +534,7 @@ bool Socket::HasEvents() {
 void Socket::TakeEvents(std::vector<Event>* out) {
   Lock lock(mutex_);
   *out = std::exchange(events_, {});
+  untold_peer_ = false;
   reject_events_ = 0;
 }
 
@@ -559,6 +561,7 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
         }
 #endif
         self->PushEvent({EventType::kConnect, pipe, 0, peer});
+        self->untold_peer_ = true;
         wake = true;
         break;
       case PAIR0_REJECT:

@@ -131,7 +131,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
 
   // Receiving. Take moves messages out of the inbox (inbox.h). `served` of them
   // are for somebody who waits, the rest counts as read ahead until the next
-  // Take. Without a receive buffer it looks at the connection, too.
+  // Take. Without a receive buffer it looks at the connection, too. While there
+  // is a kConnect event to be taken there are no messages: they come after it.
   struct Room {
     uint8_t* bytes;
     size_t size;
@@ -241,6 +242,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   bool closing_ = false;
   uint64_t wake_when_finished_ = std::numeric_limits<uint64_t>::max();
   std::vector<Event> events_;
+  bool untold_peer_ = false;  // there is a kConnect event
   size_t reject_events_ = 0;
   bool has_peer_ = false;
   // The peer's connection, while there is one. What has gathered in it counts

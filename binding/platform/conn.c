@@ -258,7 +258,9 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
   iov[niov].iov_base = c->rbuf + held;
   iov[niov].iov_len = c->ahead - held;
   do {
-    n = readv(nni_posix_pfd_fd(c->pfd), iov, niov + 1);
+    n = niov == 0 ? recv(nni_posix_pfd_fd(c->pfd), iov[0].iov_base,
+                         iov[0].iov_len, 0)
+                  : readv(nni_posix_pfd_fd(c->pfd), iov, niov + 1);
   } while (n < 0 && errno == EINTR);
   if (n > 0) {
     const size_t taken = (size_t)n < want ? (size_t)n : want;
@@ -448,6 +450,7 @@ static void conn_flushed(conn *c) {
 // bytes. Returns how much that is, or -1 when the connection has failed.
 static ssize_t conn_sendmsg(conn *c, struct iovec *iov, int niov,
                             size_t total) {
+  const int fd = nni_posix_pfd_fd(c->pfd);
   struct msghdr hdr;
   ssize_t n;
 
@@ -455,7 +458,8 @@ static ssize_t conn_sendmsg(conn *c, struct iovec *iov, int niov,
   hdr.msg_iov = iov;
   hdr.msg_iovlen = niov;
   do {
-    n = sendmsg(nni_posix_pfd_fd(c->pfd), &hdr, MSG_NOSIGNAL);
+    n = niov == 1 ? send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
+                  : sendmsg(fd, &hdr, MSG_NOSIGNAL);
   } while (n < 0 && errno == EINTR);
   if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
     conn_write_failed(c, errno == EPIPE ? conn_hangup(c) : conn_errno(errno));
@@ -651,6 +655,7 @@ static void conn_cb(nni_posix_pfd *pfd, unsigned events, void *arg) {
   conn *c = arg;
 
   NNI_ARG_UNUSED(pfd);
+  c->engine->recent = c;
   c->readable = true;
   if ((events & (POLLRDHUP | NNI_POLL_HUP | NNI_POLL_ERR)) != 0) {
     c->hung_up = true;
@@ -661,6 +666,22 @@ static void conn_cb(nni_posix_pfd *pfd, unsigned events, void *arg) {
     conn_write(c);
   }
   conn_arm(c);
+}
+
+void engine_read_recent(engine *e) {
+  conn *c = e->recent;
+  const size_t moved = e->moved;
+
+  if (c == NULL || c->readable || nni_list_empty(&c->readq)) {
+    return;
+  }
+  c->readable = true;
+  conn_read(c);
+  conn_arm(c);
+  // It was another one: do not look in vain again.
+  if (e->moved == moved && e->recent == c) {
+    e->recent = NULL;
+  }
 }
 
 static void conn_break(conn *c) {
@@ -752,6 +773,9 @@ static void conn_close(void *arg) {
       conn_write(c);
     }
     c->closed = true;
+    if (c->engine->recent == c) {
+      c->engine->recent = NULL;
+    }
     conn_fail_list(&c->readq, NNG_ECLOSED);
     conn_fail_list(&c->writeq, NNG_ECLOSED);
     conn_drop_rbuf(c);

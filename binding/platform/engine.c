@@ -25,19 +25,20 @@ void engine_has_spare(void) {
   lock_release();
 }
 
-// A task of the engine.
-static void engine_trimmed(void *arg) {
-  engine *e = arg;
-
-  e->trimming = false;
-  e->tends = e->tends && alloc_trim();
-}
-
 static void engine_tend(engine *e) {
   if (e->tends && !e->trimming && e->alive) {
     e->trimming = true;
     nni_sleep_aio(TRIM_MS, e->trimmer);
   }
+}
+
+// A task of the engine, which may be run outside of its turns.
+static void engine_trimmed(void *arg) {
+  engine *e = arg;
+
+  e->trimming = false;
+  e->tends = e->tends && alloc_trim();
+  engine_tend(e);
 }
 
 engine *engine_create(void) {
@@ -136,6 +137,15 @@ static void engine_end(engine *e, bool more) {
   if (--nng_pair_lock.depth == 0) {
     lock_release_slow(true);
   }
+}
+
+void engine_guess(engine *e) {
+  lock_acquire();
+  nng_pair_lock.current = e;
+  e->moved = 0;
+  engine_read_recent(e);
+  (void)engine_run_tasks(e);
+  engine_end(e, false);
 }
 
 void engine_turn(engine *e) {

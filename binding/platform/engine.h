@@ -41,6 +41,9 @@ extern void engine_adopt(engine *);
 // Readable when there is something for engine_turn to do.
 extern int engine_fd(engine *);
 
+// Serves the connection that was ready last as if it were again: most of the
+// time it is, when engine_fd has become readable. An engine_turn follows.
+extern void engine_guess(engine *);
 // Looks at the descriptors and runs tasks, a bounded amount of both; what is
 // left then keeps engine_fd readable. Writes what has gathered.
 extern void engine_turn(engine *);

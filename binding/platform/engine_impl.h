@@ -18,6 +18,7 @@ struct engine {
   nni_list tasks;
   nni_plat_cv changed;  // a task was added, or is done
   nni_list unflushed;   // connections with gathered bytes
+  void *recent;         // the connection that was ready last, if it is open
   poller *poller;
   nni_aio *trimmer;  // sleeps while there is memory to be given back
   bool tends;        // that is this engine's business
@@ -51,6 +52,8 @@ extern bool engine_run_tasks(engine *);
 // conn.c: the connections with gathered bytes; writes those.
 extern void engine_unflushed_init(engine *);
 extern void engine_flush(engine *);
+// conn.c: reads from the most recent one, without asking the poller.
+extern void engine_read_recent(engine *);
 
 // There is memory to be given back later: one of the engines sees to that.
 extern void engine_has_spare(void);
