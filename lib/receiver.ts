@@ -121,8 +121,9 @@ export class Receiver {
   #ready(max: number | undefined): Buffer | Buffer[] | undefined {
     if (max === undefined) return this.#next()
     let list: Buffer[] | undefined
-    while ((list?.length ?? 0) < max && this.#filled()) {
-      const part = this.#cut(max - (list?.length ?? 0))
+    for (let left = max; left > 0 && this.#filled(left);) {
+      const part = this.#cut(left)
+      left -= part.length
       list = list === undefined ? part : list.concat(part)
     }
     return list
@@ -138,14 +139,14 @@ export class Receiver {
   }
 
   #next(): Buffer | undefined {
-    return this.#filled() ? this.#batch[this.#head++] : undefined
+    return this.#filled(1) ? this.#batch[this.#head++] : undefined
   }
 
-  /** Whether there is a message in the batch, or comes to be. */
-  #filled(): boolean {
+  /** Whether there is a message in the batch, or comes to be: so many are wanted. */
+  #filled(wanted: number): boolean {
     if (this.#head < this.#batch.length) return true
     this.#batch.length = this.#head = 0
-    return this.#take() > 0
+    return this.#take(wanted) > 0
   }
 
   /** The next messages of the batch, `max` at most. */
@@ -160,14 +161,14 @@ export class Receiver {
     return part
   }
 
-  #take(): number {
+  #take(wanted: number): number {
     const large: Buffer[] = []
     const n = this.#native.take(
       arena.slab,
       arena.at,
       sizes,
       large,
-      Math.max(1, this.#waiters.size)
+      Math.max(wanted, this.#waiters.size)
     )
     for (let i = 0, next = 0; i < n; i++) {
       const size = sizes[i]!
