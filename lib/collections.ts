@@ -12,7 +12,7 @@ export function noSet<T>(): Set<T> {
 }
 
 export function noMap<K, V>(): Map<K, V> {
-  return emptyMap as Map<K, V>
+  return emptyMap
 }
 
 /** The set with the item in it: the same one, or a new one instead of none. */

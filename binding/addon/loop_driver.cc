@@ -33,9 +33,8 @@ std::unique_ptr<Driver> LoopDriver::Create(napi_env env, Commit commit,
                                            Pending pending, Deliver deliver) {
   const Uv* uv = Uv::Find();
   if (uv == nullptr) return nullptr;
-  std::unique_ptr<LoopDriver> driver(
-      new LoopDriver(env, uv, std::move(commit), std::move(pending),
-                     std::move(deliver)));
+  std::unique_ptr<LoopDriver> driver(new LoopDriver(
+      env, uv, std::move(commit), std::move(pending), std::move(deliver)));
   if (!driver->Start()) return nullptr;
   return driver;
 }

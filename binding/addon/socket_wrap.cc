@@ -202,6 +202,14 @@ int SocketWrap::SendValue(napi_env env, napi_value value, bool queue) {
   napi_valuetype type;
   if (napi_typeof(env, value, &type) != napi_ok) return -NNG_EINVAL;
   if (type == napi_string) {
+    // If it is cut off, it is at the end: no character takes five bytes.
+    char text[Inbox::kSmall];
+    size_t size;
+    if (napi_get_value_string_utf8(env, value, text, sizeof(text), &size) ==
+            napi_ok &&
+        size + 4 < sizeof(text)) {
+      return socket_->Send(reinterpret_cast<const uint8_t*>(text), size, queue);
+    }
     Message message;
     const int rv = ToMessage(env, value, &message);
     return rv != 0 ? -rv : socket_->Send(&message, queue);
@@ -284,9 +292,9 @@ Napi::Value SocketWrap::Take(const Napi::CallbackInfo& info) {
     return Napi::Number::New(env, 0);
   }
   std::vector<Message> large;
-  const size_t n = Core().Take(
-      {static_cast<uint8_t*>(slab) + at, slab_size - at},
-      static_cast<int32_t*>(sizes), max, served, &large);
+  const size_t n =
+      Core().Take({static_cast<uint8_t*>(slab) + at, slab_size - at},
+                  static_cast<int32_t*>(sizes), max, served, &large);
   for (uint32_t i = 0; i < large.size(); i++) {
     napi_value buffer = ToBuffer(env, std::move(large[i]));
     if (buffer == nullptr ||
@@ -359,7 +367,7 @@ Napi::Value SocketWrap::Listen(const Napi::CallbackInfo& info) {
 Napi::Value SocketWrap::Dial(const Napi::CallbackInfo& info) {
   uint32_t id = 0;
   const int rv = Core().Dial(info[0].As<Napi::String>().Utf8Value(),
-                               info[1].As<Napi::Boolean>().Value(), &id);
+                             info[1].As<Napi::Boolean>().Value(), &id);
   return Napi::Number::New(info.Env(), rv != 0 ? -rv : static_cast<double>(id));
 }
 
@@ -376,20 +384,19 @@ Napi::Value SocketWrap::CloseEndpoint(const Napi::CallbackInfo& info) {
 
 void SocketWrap::StopEndpoint(const Napi::CallbackInfo& info) {
   Core().StopEndpoint(info[0].As<Napi::Number>().Uint32Value(),
-                        info[1].As<Napi::Boolean>().Value());
+                      info[1].As<Napi::Boolean>().Value());
 }
 
 Napi::Value SocketWrap::FinishPipe(const Napi::CallbackInfo& info) {
   return Napi::Number::New(
-      info.Env(),
-      Core().FinishPipe(info[0].As<Napi::Number>().Uint32Value()));
+      info.Env(), Core().FinishPipe(info[0].As<Napi::Number>().Uint32Value()));
 }
 
 Napi::Value SocketWrap::PipeProgress(const Napi::CallbackInfo& info) {
   int unacked = 0;
   uint64_t received = 0;
   const int rv = Core().PipeProgress(info[0].As<Napi::Number>().Uint32Value(),
-                                       &unacked, &received);
+                                     &unacked, &received);
   return OrUndefined(info.Env(),
                      NumberArray(info.Env(), {static_cast<double>(rv),
                                               static_cast<double>(unacked),

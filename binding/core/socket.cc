@@ -20,7 +20,7 @@ namespace {
 // owner that is busy: beyond this many, rejects are only counted.
 constexpr size_t kMaxRejectEvents = 1024;
 
-// No larger message gathers.
+// No message above this size gathers (conn.c).
 constexpr size_t kGatherMax = size_t{64} * 1024;
 
 using Lock = std::lock_guard<std::mutex>;
@@ -131,8 +131,8 @@ void Socket::Close() {
 int Socket::TrySend(Message* message) {
   if (!std::exchange(buffered_, true)) {
     EngineScope scope(engine_);
-    const int rv = nng_socket_set_int(socket_, NNG_OPT_SENDBUF,
-                                      options_.send_buffer);
+    const int rv =
+        nng_socket_set_int(socket_, NNG_OPT_SENDBUF, options_.send_buffer);
     if (rv != 0) {
       buffered_ = false;
       return -rv;
@@ -369,12 +369,21 @@ bool Socket::HasRoom() const {
          (message_wanted_ && inbox_.empty());
 }
 
-template <typename... T>
-bool Socket::Store(size_t size, T... message) {
+bool Socket::CountReceived(size_t size) {
   messages_received_++;
   bytes_received_ += size;
-  if (discard_) return false;
-  inbox_.Push(std::move(message)...);
+  return !discard_;
+}
+
+bool Socket::Store(Message message) {
+  if (!CountReceived(nng_msg_len(message.get()))) return false;
+  inbox_.Push(std::move(message));
+  return std::exchange(message_wanted_, false);
+}
+
+bool Socket::Store(const uint8_t* data, size_t size) {
+  if (!CountReceived(size)) return false;
+  inbox_.Push(data, size);
   return std::exchange(message_wanted_, false);
 }
 
@@ -388,7 +397,7 @@ bool Socket::OnMessage(void* arg, nng_msg* msg) {
       self->left_behind_ = true;
       return false;
     }
-    wake = self->Store(nng_msg_len(msg), Message(msg));
+    wake = self->Store(Message(msg));
   }
   if (wake) self->waker_->Wake(self);
   return true;
@@ -405,8 +414,7 @@ size_t Socket::OnSmallMessages(void* arg, const nng_pair_small* messages,
     Lock lock(self->mutex_);
     if (self->fetching_) return 0;
     for (; n < count && self->HasRoom(); n++) {
-      const nng_pair_small& message = messages[n];
-      if (self->Store(message.size, message.data, message.size)) wake = true;
+      if (self->Store(messages[n].data, messages[n].size)) wake = true;
     }
   }
   if (wake) self->waker_->Wake(self);
@@ -436,8 +444,7 @@ void Socket::OnReceive(void* arg) {
   {
     Lock lock(self->mutex_);
     self->fetching_ = false;
-    const size_t size = nng_msg_len(message.get());
-    wake = self->Store(size, std::move(message));
+    wake = self->Store(std::move(message));
   }
   self->ReceiveIfWanted();
   if (wake) self->waker_->Wake(self);
@@ -461,10 +468,7 @@ void Socket::FetchNow() {
   nng_aio_set_msg(aio, nullptr);
   Lock lock(mutex_);
   fetching_ = false;
-  if (message) {
-    const size_t size = nng_msg_len(message.get());
-    Store(size, std::move(message));
-  }
+  if (message) Store(std::move(message));
 }
 
 size_t Socket::Take(Room room, int32_t* sizes, size_t max, size_t served,
@@ -500,7 +504,7 @@ bool Socket::WaitForMessage() {
   FlushGathered();
   ReceiveIfWanted();
   Lock lock(mutex_);
-  // It may have come at once.
+  // It may have come at once. (If Take holds it back, a wake-up is on its way.)
   if (!inbox_.empty()) message_wanted_ = false;
   return inbox_.empty();
 }

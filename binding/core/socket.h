@@ -197,9 +197,11 @@ class Socket : public std::enable_shared_from_this<Socket> {
   static void OnFlushed(void* arg);
 
   int TrySend(Message* message);
-  bool HasRoom() const;         // under mutex_
-  template <typename... T>
-  bool Store(size_t size, T... message);  // under mutex_; whether to wake
+  bool HasRoom() const;  // under mutex_
+  // Under mutex_; whether to wake the owner.
+  bool Store(Message message);
+  bool Store(const uint8_t* data, size_t size);
+  bool CountReceived(size_t size);  // whether anybody wants it
   void ReceiveIfWanted();
   void FetchNow();
   void FlushGathered();
@@ -207,7 +209,6 @@ class Socket : public std::enable_shared_from_this<Socket> {
   bool CountFinished();         // under mutex_; whether to wake the owner
   Amount Gathered() const;      // under NNG's lock and mutex_
   // conn.h, under NNG's lock.
-  // Under NNG's lock.
   bool CanGather() const;
   size_t Gather(const uint8_t* data, const int32_t* sizes, size_t count);
   bool StartWriting(const uint8_t* data, size_t size, size_t* done);

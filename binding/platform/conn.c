@@ -258,9 +258,9 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
   iov[niov].iov_base = c->rbuf + held;
   iov[niov].iov_len = c->ahead - held;
   do {
-    n = niov == 0 ? recv(nni_posix_pfd_fd(c->pfd), iov[0].iov_base,
-                         iov[0].iov_len, 0)
-                  : readv(nni_posix_pfd_fd(c->pfd), iov, niov + 1);
+    n = niov == 0
+            ? recv(nni_posix_pfd_fd(c->pfd), iov[0].iov_base, iov[0].iov_len, 0)
+            : readv(nni_posix_pfd_fd(c->pfd), iov, niov + 1);
   } while (n < 0 && errno == EINTR);
   if (n > 0) {
     const size_t taken = (size_t)n < want ? (size_t)n : want;

@@ -9,6 +9,7 @@
 #include "lock.h"
 
 typedef struct poller poller;
+struct conn;
 
 struct engine {
   unsigned refs;
@@ -18,7 +19,7 @@ struct engine {
   nni_list tasks;
   nni_plat_cv changed;  // a task was added, or is done
   nni_list unflushed;   // connections with gathered bytes
-  void *recent;         // the connection that was ready last, if it is open
+  struct conn *recent;  // that was ready last, while it is open
   poller *poller;
   nni_aio *trimmer;  // sleeps while there is memory to be given back
   bool tends;        // that is this engine's business
