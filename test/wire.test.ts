@@ -1,3 +1,5 @@
+import * as fs from 'node:fs'
+import { random } from './support/random'
 import {
   socket,
   freeUrl,
@@ -140,6 +142,61 @@ describe.each(each)('over %s, the raw peer %s', (transport, role) => {
     }
     await raw.writePieces(pieces)
     expect(await received(ours, 50)).toEqual(messages)
+  })
+
+  test.each([0, 1, 128])(
+    'sizes of every kind in pieces of any size, recvBuffer %d',
+    async (recvBuffer) => {
+      const { ours, raw } = await meetShaken(transport, role, { recvBuffer })
+      const next = random(recvBuffer)
+      const any = (list: number[]) => list[Math.floor(next() * list.length)]!
+      // On both sides of where a message takes another way.
+      const sizes = [0, 1, 64, 1000, 4095, 4096, 4097, 16_384, 16_385, 70_000]
+      const messages = Array.from({ length: 600 }, (_, i) =>
+        Buffer.alloc(any(next() < 0.8 ? sizes.slice(0, 3) : sizes), `${i} `)
+      )
+      const bytes = Buffer.concat(messages.map((m) => frame(transport, m)))
+      const pieces: Buffer[] = []
+      for (let at = 0; at < bytes.length;) {
+        const size = Math.ceil(next() * any([10, 300, 10_000, 200_000]))
+        pieces.push(bytes.subarray(at, at + size))
+        at += size
+      }
+      const written = raw.writePieces(pieces)
+      for (const message of messages) {
+        expect((await ours.recv()).equals(message)).toBe(true)
+      }
+      await written
+    }
+  )
+
+  test('what is sent leaves at once, whatever part of the loop it is in', async () => {
+    const { ours, raw } = await meetShaken(transport, role)
+    await new Promise((resolve) => {
+      if (ours.peer !== undefined) resolve(undefined)
+      else ours.once('connect', resolve)
+    })
+    const phases: Record<string, (send: () => void) => void> = {
+      tick: (send) => process.nextTick(send),
+      microtask: (send) => queueMicrotask(send),
+      immediate: (send) => setImmediate(send),
+      timer: (send) => setTimeout(send, 1),
+      poll: (send) => fs.stat('.', send),
+      message: (send) => {
+        void ours.recv().then(send)
+        void raw.send('now')
+      }
+    }
+    for (const [phase, enter] of Object.entries(phases)) {
+      // Two of them, which take different ways.
+      enter(() => {
+        ours.trySend(phase)
+        ours.trySend(phase)
+      })
+      // With nothing else to do the loop sleeps until they have come.
+      expect(String(await raw.recv())).toBe(phase)
+      expect(String(await raw.recv())).toBe(phase)
+    }
   })
 
   test('a large message each way at the same time', async () => {
