@@ -12,6 +12,7 @@ const both = [
   'exchange',
   'hostile',
   'loss',
+  'outbox',
   'recv',
   'send',
   'stats',
