@@ -147,7 +147,9 @@ export class Sender {
   ): Promise<void> {
     const site = callSite(entry)
     checked(site, () => checkIterable(messages))
-    const list = checked(site, () => Array.from(messages, toBytes))
+    // What the iterable throws is its own: the stack of the call is not put on it.
+    const given = Array.from(messages)
+    const list = checked(site, () => given.map(toBytes))
     const { signal, timeout = this.#timeout } = options
     const deadline = performance.now() + timeout
     signal?.throwIfAborted()

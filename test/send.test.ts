@@ -333,7 +333,9 @@ describe('send with no peer', () => {
       yield 'one'
       throw error
     }
+    const { stack } = error
     await expect(sock.sendMany(messages())).rejects.toBe(error)
+    expect(error.stack).toBe(stack)
     expect(sock.stats().unsentMessages).toBe(0)
   })
 
