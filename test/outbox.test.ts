@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { random } from './support/random'
 import { RawPeer } from './support/rawPeer'
 import {
@@ -59,7 +60,7 @@ describe.each(transports)('small messages in a row over %s', (transport) => {
   test('as many as there are, as long as there is room', async () => {
     const sock = socket({ sendBuffer: 3 })
     const { url } = await sock.listen(freeUrl(transport))
-    const connected = new Promise((resolve) => sock.once('connect', resolve))
+    const connected = once(sock, 'connect')
     const raw = await RawPeer.shake(url)
     await connected
     let sent = 0
@@ -103,7 +104,7 @@ describe.each(transports)('small messages in a row over %s', (transport) => {
   test('each is counted once when the peer goes meanwhile', async () => {
     for (let round = 0; round < 60; round++) {
       const { listening, dialing } = await connectedPair(transport)
-      const gone = new Promise((resolve) => dialing.once('disconnect', resolve))
+      const gone = once(dialing, 'disconnect')
       let accepted = 0
       const send = async () => {
         for (let i = 0; i < 300; i++) {

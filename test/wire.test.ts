@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { random } from './support/random'
 import {
@@ -172,10 +173,7 @@ describe.each(each)('over %s, the raw peer %s', (transport, role) => {
 
   test('what is sent leaves at once, whatever part of the loop it is in', async () => {
     const { ours, raw } = await meetShaken(transport, role)
-    await new Promise((resolve) => {
-      if (ours.peer !== undefined) resolve(undefined)
-      else ours.once('connect', resolve)
-    })
+    if (ours.peer === undefined) await once(ours, 'connect')
     const phases: Record<string, (send: () => void) => void> = {
       tick: (send) => process.nextTick(send),
       microtask: (send) => queueMicrotask(send),

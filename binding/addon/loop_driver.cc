@@ -116,10 +116,7 @@ void LoopDriver::OnPoll(UvHandle* handle, int, int) {
   self->commit_();
   // An answer can be on its way before the descriptors are looked at.
   engine_guess(self->engine_);
-  if (self->pending_()) {
-    self->DeliverPending();
-    self->commit_();
-  }
+  self->DeliverPending();
   engine_turn(self->engine_);
   self->DeliverPending();
 }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "../platform/conn.h"
 #include "fifo.h"
 #include "message.h"
 
@@ -19,7 +20,7 @@ namespace nng_pair {
 class Inbox {
  public:
   // Messages up to this size are small.
-  static constexpr size_t kSmall = 4096;
+  static constexpr size_t kSmall = NNG_PAIR_SMALL;
 
   bool empty() const { return items_.empty(); }
   size_t size() const { return items_.size(); }

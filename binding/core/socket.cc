@@ -20,9 +20,6 @@ namespace {
 // owner that is busy: beyond this many, rejects are only counted.
 constexpr size_t kMaxRejectEvents = 1024;
 
-// No message above this size gathers (conn.c).
-constexpr size_t kGatherMax = size_t{64} * 1024;
-
 using Lock = std::lock_guard<std::mutex>;
 
 nng_pipe PipeOf(uint32_t id) {
@@ -179,7 +176,7 @@ int Socket::Send(Message* message, bool queue) {
 
 int Socket::Send(const uint8_t* data, size_t size, bool queue) {
   EngineScope scope(engine_);
-  if (size <= kGatherMax) {
+  if (size <= NNG_PAIR_GATHER_MAX) {
     const int32_t sizes[] = {static_cast<int32_t>(size)};
     if (Gather(data, sizes, 1) == 1) return 0;
   }

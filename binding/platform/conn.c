@@ -59,8 +59,6 @@
 
 // Reads and gathered writes go through buffers of this size.
 #define BUFFER_SIZE ((size_t)64 * 1024)
-// Writes up to this size are gathered; larger ones go out from the message.
-#define GATHER_MAX ((size_t)16 * 1024)
 // Reads from this size on go straight into the message.
 #define DIRECT_MIN ((size_t)16 * 1024)
 // Behind such a read comes another, most likely: what is read ahead of it, into
@@ -302,6 +300,12 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
   return 0;
 }
 
+static void conn_fill_buffer(conn *c) {
+  struct iovec iov[1];
+
+  (void)conn_fill(c, iov, 0, 0);
+}
+
 // The size of the message whose head is there, if that is what it is.
 static bool conn_head(const conn *c, const uint8_t *at, size_t held,
                       uint64_t *size) {
@@ -321,6 +325,11 @@ static void conn_drop_front(conn *c, size_t size) {
   }
 }
 
+// Whether a message of this size is one for the taker.
+static bool conn_takes(const conn *c, uint64_t size) {
+  return size <= NNG_PAIR_SMALL && (c->max == 0 || size <= c->max);
+}
+
 // The whole small messages at the front of what was read, without the heads.
 static size_t conn_small(const conn *c, nng_pair_small *messages, size_t max) {
   const size_t head = sp_head_size(c->ipc);
@@ -329,8 +338,8 @@ static size_t conn_small(const conn *c, nng_pair_small *messages, size_t max) {
   uint64_t size;
   size_t n = 0;
 
-  while (n < max && conn_head(c, at, left, &size) && size <= NNG_PAIR_SMALL &&
-         (c->max == 0 || size <= c->max) && size <= left - head) {
+  while (n < max && conn_head(c, at, left, &size) && conn_takes(c, size) &&
+         size <= left - head) {
     messages[n].data = at + head;
     messages[n++].size = (size_t)size;
     at += head + (size_t)size;
@@ -363,7 +372,7 @@ static bool conn_hand_over(conn *c) {
 
     if (held >= sp_head_size(c->ipc)) {
       if (!conn_head(c, c->rbuf + c->rpos, held, &size) ||
-          size > NNG_PAIR_SMALL || (c->max > 0 && size > c->max)) {
+          !conn_takes(c, size)) {
         return true;
       }
       c->ahead = BUFFER_SIZE;
@@ -375,7 +384,7 @@ static bool conn_hand_over(conn *c) {
     if (!c->readable) {
       return held == 0;
     }
-    (void)conn_fill(c, (struct iovec[1]){{0}}, 0, 0);
+    conn_fill_buffer(c);
   }
 }
 
@@ -409,7 +418,7 @@ static void conn_read(conn *c) {
         conn_complete_read(c, aio, n);
       }
     } else {
-      (void)conn_fill(c, iov, 0, 0);
+      conn_fill_buffer(c);
     }
   }
 }
@@ -576,7 +585,7 @@ static bool conn_gathers(const conn *c) {
 
 // Room for a small write in the buffer, if the kernel takes more; else NULL.
 static uint8_t *conn_room(conn *c, size_t size) {
-  if (!conn_gathers(c) || size > GATHER_MAX) {
+  if (!conn_gathers(c) || size > NNG_PAIR_GATHER_MAX) {
     return NULL;
   }
   if (c->wlen + size > BUFFER_SIZE) {
@@ -929,7 +938,7 @@ nng_msg *nng_pair_conn_take(nng_stream *s, size_t max) {
     if (!c->readable || c->read_error != 0) {
       return NULL;
     }
-    (void)conn_fill(c, (struct iovec[1]){{0}}, 0, 0);
+    conn_fill_buffer(c);
   }
   if ((max > 0 && size > max) || nng_msg_alloc(&msg, (size_t)size) != 0) {
     return NULL;
@@ -958,7 +967,7 @@ bool nng_pair_conn_start(nng_stream *s, const void *data, size_t size,
   };
   ssize_t n;
 
-  if (size <= GATHER_MAX || c->finished || c->closed ||
+  if (size <= NNG_PAIR_GATHER_MAX || c->finished || c->closed ||
       !nni_list_empty(&c->writeq)) {
     return false;
   }
@@ -988,8 +997,7 @@ bool nng_pair_conn_gather(nng_stream *s, const void *data, size_t size) {
   conn *c = (conn *)s;
   uint8_t *at;
 
-  if (size > GATHER_MAX ||
-      (at = conn_room(c, sp_head_size(c->ipc) + size)) == NULL) {
+  if ((at = conn_room(c, sp_head_size(c->ipc) + size)) == NULL) {
     return false;
   }
   if (c->ipc) {

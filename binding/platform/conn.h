@@ -33,13 +33,16 @@ extern nng_msg *nng_pair_conn_take(nng_stream *, size_t max);
 extern bool nng_pair_conn_put(nng_stream *, nng_msg *);
 
 // The same for a socket, past NNG, under the lock. Whether a small message was
-// put into what gathers; only when everything before it is sent.
+// put into what gathers; only when everything before it is sent. With its head
+// it has at most NNG_PAIR_GATHER_MAX bytes; others are refused.
+#define NNG_PAIR_GATHER_MAX ((size_t)16 * 1024)
 extern bool nng_pair_conn_gather(nng_stream *, const void *data, size_t size);
 // For how many bytes there is room without a write, and how many of them each
 // message takes for its head.
 extern size_t nng_pair_conn_room(nng_stream *, size_t *head);
-// Who gets messages of at most NNG_PAIR_SMALL bytes as they arrive, and returns
-// how many of them it takes; the others, and larger ones, go through NNG.
+// Who gets messages of at most NNG_PAIR_SMALL bytes (SMALL in lib/arena.ts) as
+// they arrive, and returns how many of them it takes; the others, and larger
+// ones, go through NNG.
 #define NNG_PAIR_SMALL ((size_t)4096)
 typedef struct {
   const uint8_t *data;
