@@ -10,6 +10,10 @@ import { Yielding } from './yielding'
 const BATCH = 256
 const sizes = new Int32Array(BATCH)
 
+// In the place of a message of the batch that was handed out: the batch shall
+// not keep its memory.
+const GONE = Buffer.alloc(0)
+
 // What litter() made last: V8 would leave out what nobody can see.
 const litterbox: { last?: unknown[] } = {}
 
@@ -139,7 +143,10 @@ export class Receiver {
   }
 
   #next(): Buffer | undefined {
-    return this.#filled(1) ? this.#batch[this.#head++] : undefined
+    if (!this.#filled(1)) return undefined
+    const message = this.#batch[this.#head]
+    this.#batch[this.#head++] = GONE
+    return message
   }
 
   /** Whether there is a message in the batch, or comes to be: so many are wanted. */
@@ -155,7 +162,9 @@ export class Receiver {
     if (this.#head === 0 && part.length <= max) {
       this.#batch = []
     } else {
-      part = part.slice(this.#head, this.#head + max)
+      const end = this.#head + max
+      part = part.slice(this.#head, end)
+      this.#batch.fill(GONE, this.#head, end)
       this.#head += part.length
     }
     return part

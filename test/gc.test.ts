@@ -158,6 +158,42 @@ describe.each(transports)('memory of messages over %s', (transport) => {
     expect(lines).toEqual(['counted', 'freed'])
   })
 
+  test.each(['recv', 'recvMany'] as const)(
+    'is not kept by the batch it came in: %s',
+    async (way) => {
+      const lines = await inCollected(
+        async ({ lib, say, turn }, at, way) => {
+          const COUNT = 40
+          const one = new lib.PairSocket()
+          const other = new lib.PairSocket()
+          await other.dial((await one.listen(at)).url)
+          for (let i = 0; i <= COUNT; i++) one.trySend(Buffer.alloc(10_000))
+          while (other.stats().unreadMessages <= COUNT) await turn()
+          // All but the last, so that the batch is not at its end.
+          const refs: WeakRef<Buffer>[] = []
+          const receive = async () => {
+            const messages =
+              way === 'recv'
+                ? [await other.recv()]
+                : await other.recvMany(COUNT / 4)
+            for (const message of messages) refs.push(new WeakRef(message))
+          }
+          while (refs.length < COUNT) await receive()
+          // The collector has its own mind about the last few.
+          while (refs.filter((ref) => ref.deref()).length > COUNT / 10) {
+            await turn()
+            global.gc!()
+          }
+          say('collected')
+          await Promise.all([one.close(), other.close()])
+        },
+        freeUrl(transport),
+        way
+      )
+      expect(lines).toEqual(['collected'])
+    }
+  )
+
   test('is kept for a moment, and then given back to the system', async () => {
     const lines = await inCollected(async ({ lib, fs, say, sleep }, at) => {
       const one = new lib.PairSocket()
