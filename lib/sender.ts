@@ -25,7 +25,7 @@ import { STREAK_BYTES, STREAK_MESSAGES, Yielding } from './yielding'
 // send buffer and then work in memory that no cache holds, at half the speed.
 // So while there is a peer, and more than this waits for it, the promise of an
 // accepted message comes when the peer has caught up, or a little later anyway.
-const AHEAD_BYTES = 8 * 2 ** 20
+const AHEAD_BYTES = 512 * 1024
 const AHEAD_MS = 5
 // Where it is worth asking.
 const LARGE = 16 * 1024
@@ -104,6 +104,8 @@ export class Sender {
   #next = 0
   #drains = noSet<Drain>()
   #ahead = noSet<Waiter>()
+  // How many messages were done when the peer had not caught up in time.
+  #stuckAt = -1
   #closed = false
 
   constructor(native: NativeSocket, timeout: number, maxSize: number) {
@@ -315,6 +317,8 @@ export class Sender {
     if (bytes < LARGE || this.#native.backlog() <= AHEAD_BYTES) {
       return this.#yielding.resolve(undefined, messages, bytes)
     }
+    // A peer that has taken nothing since is not waited for again.
+    if (this.#native.finished() === this.#stuckAt) return Promise.resolve()
     const allowed = Math.floor((AHEAD_BYTES * messages) / bytes)
     return new Promise((resolve) => {
       const waiter = {
@@ -325,7 +329,10 @@ export class Sender {
           resolve()
         }
       }
-      const timer = setTimeout(waiter.resolve, AHEAD_MS)
+      const timer = setTimeout(() => {
+        this.#stuckAt = this.#native.finished()
+        waiter.resolve()
+      }, AHEAD_MS)
       this.#ahead = withItem(this.#ahead, waiter)
       this.#serveFinished()
     })

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import timers from 'node:timers'
 import * as v8 from 'node:v8'
 import * as vm from 'node:vm'
 import type { MessageData, PairSocket } from '../lib'
@@ -171,6 +172,20 @@ describe.each(transports)('send over %s', (transport) => {
       expect(listening.tryRecv()).toBeUndefined()
     }
   )
+
+  test('a peer that reads nothing is waited for once', async () => {
+    const { dialing } = await connectedPair(transport, {
+      listening: { recvBuffer: 0 }
+    })
+    const data = Buffer.alloc(64 * 1024)
+    const pauses = jest.spyOn(timers, 'setTimeout')
+    // Each time it takes something there is another pause, and that ends.
+    while (dialing.stats().unsentMessages < 100) await dialing.send(data)
+    const count = pauses.mock.calls.length
+    pauses.mockRestore()
+    expect(count).toBeGreaterThan(0)
+    expect(count).toBeLessThan(10)
+  })
 
   test('memory stays bounded, however fast the caller is', async () => {
     const { listening, dialing } = await connectedPair(transport, {
