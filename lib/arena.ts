@@ -5,6 +5,20 @@ export const SMALL = 4096
 
 const SLAB = 64 * 1024
 
+// The class of what Buffer's methods return: by far the quickest way to a view
+// of given memory. Where it is Buffer itself, it is not to be called with new.
+const View = Buffer[Symbol.species as never] as new (
+  memory: ArrayBufferLike,
+  at: number,
+  size: number
+) => Buffer
+const view =
+  (View as unknown) === Buffer
+    ? (memory: ArrayBuffer, at: number, size: number) =>
+        Buffer.from(memory, at, size)
+    : (memory: ArrayBuffer, at: number, size: number) =>
+        new View(memory, at, size)
+
 /**
  * Where small messages arrive: one piece of memory for many, as with Node's
  * own pool for small Buffers. It lives as long as the last message in it, and
@@ -12,6 +26,7 @@ const SLAB = 64 * 1024
  */
 export class Arena {
   #slab = Buffer.alloc(0)
+  #memory = this.#slab.buffer
   #at = 0
 
   /** A slab with room for a small message at least. */
@@ -19,7 +34,8 @@ export class Arena {
     if (this.#slab.length - this.#at < SMALL) {
       this.#slab = Buffer.allocUnsafeSlow(SLAB)
       this.#at = 0
-      markAsUntransferable(this.#slab.buffer)
+      this.#memory = this.#slab.buffer
+      markAsUntransferable(this.#memory)
     }
     return this.#slab
   }
@@ -33,7 +49,7 @@ export class Arena {
   cut(size: number): Buffer {
     const at = this.#at
     this.#at = at + size
-    return this.#slab.subarray(at, this.#at)
+    return view(this.#memory, at, size)
   }
 }
 

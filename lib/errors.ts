@@ -129,11 +129,10 @@ export interface CallSite {
   stack?: string
 }
 
-export function callSite(
-  entry:
-    | ((...args: never[]) => unknown)
-    | (abstract new (...args: never[]) => unknown)
-): CallSite {
+type Entry =
+  ((...args: never[]) => unknown) | (abstract new (...args: never[]) => unknown)
+
+export function callSite(entry: Entry): CallSite {
   const site: CallSite = {}
   Error.captureStackTrace(site, entry)
   return site
@@ -148,12 +147,12 @@ export function at<E extends Error>(error: E, site: CallSite): E {
   return error
 }
 
-/** Runs a check of arguments; its error gets the stack of the call. */
-export function checked<T>(site: CallSite, check: () => T): T {
+/** Runs a check of the arguments of `entry`; its error gets the stack of the call. */
+export function checked<T>(entry: Entry, check: () => T): T {
   try {
     return check()
   } catch (error) {
-    throw at(error as Error, site)
+    throw at(error as Error, callSite(entry))
   }
 }
 

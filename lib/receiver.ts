@@ -14,6 +14,8 @@ const sizes = new Int32Array(BATCH)
 // not keep its memory.
 const GONE = Buffer.alloc(0)
 
+const NONE: Buffer[] = []
+
 // What litter() made last: V8 would leave out what nobody can see.
 const litterbox: { last?: unknown[] } = {}
 
@@ -48,7 +50,7 @@ export class Receiver {
   readonly #yielding = new Yielding()
   // In order of arrival; a Set, since any of them may leave the line.
   #waiters = noSet<Waiter>()
-  #batch: Buffer[] = []
+  #batch = NONE
   #head = 0
   #armed = false
   #closed = false
@@ -152,15 +154,16 @@ export class Receiver {
   /** Whether there is a message in the batch, or comes to be: so many are wanted. */
   #filled(wanted: number): boolean {
     if (this.#head < this.#batch.length) return true
-    this.#batch.length = this.#head = 0
-    return this.#take(wanted) > 0
+    this.#batch = this.#take(wanted)
+    this.#head = 0
+    return this.#batch.length > 0
   }
 
   /** The next messages of the batch, `max` at most. */
   #cut(max: number): Buffer[] {
     let part = this.#batch
     if (this.#head === 0 && part.length <= max) {
-      this.#batch = []
+      this.#batch = NONE
     } else {
       const end = this.#head + max
       part = part.slice(this.#head, end)
@@ -170,7 +173,7 @@ export class Receiver {
     return part
   }
 
-  #take(wanted: number): number {
+  #take(wanted: number): Buffer[] {
     const large: Buffer[] = []
     const n = this.#native.take(
       arena.slab,
@@ -179,12 +182,14 @@ export class Receiver {
       large,
       Math.max(wanted, this.#waiters.size)
     )
+    if (n === 0) return NONE
+    const batch = new Array<Buffer>(n)
     for (let i = 0, next = 0; i < n; i++) {
       const size = sizes[i]!
       if (size < 0) litter(large[next]!.length)
-      this.#batch.push(size < 0 ? large[next++]! : arena.cut(size))
+      batch[i] = size < 0 ? large[next++]! : arena.cut(size)
     }
-    return n
+    return batch
   }
 
   /** The addon called: there may be a message. While a call waits, it will. */
@@ -202,7 +207,7 @@ export class Receiver {
   /** From now on every call fails, and what was not asked for is dropped. */
   close(): void {
     this.#closed = true
-    this.#batch = []
+    this.#batch = NONE
     this.#head = 0
     for (const { pending } of this.#waiters) pending.fail(NNG.ECLOSED)
     this.#waiters = noSet()

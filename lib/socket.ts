@@ -158,8 +158,7 @@ export class PairSocket
    */
   constructor(options: PairSocketOptions = {}) {
     super()
-    const site = callSite(PairSocket)
-    const resolved = checked(site, () => resolveOptions(options))
+    const resolved = checked(PairSocket, () => resolveOptions(options))
     this.#native = new native.Socket(resolved)
     this.#receiver = new Receiver(this.#native, resolved.recvTimeout)
     this.#sender = new Sender(
