@@ -85,6 +85,11 @@ export class Receiver {
     return this.#closed || this.#waiters.size > 0 ? undefined : this.#next()
   }
 
+  /** A promise for what a message was made into: now, or when others had their turn. */
+  settle<T>(value: T, bytes: number): Promise<T> {
+    return this.#yielding.resolve(value, 1, bytes)
+  }
+
   #receive(
     options: WaitOptions,
     max: number | undefined,
@@ -112,7 +117,7 @@ export class Receiver {
 
   #yield(result: Buffer | Buffer[]): Promise<Buffer | Buffer[]> {
     if (!Array.isArray(result)) {
-      return this.#yielding.resolve(result, 1, result.length)
+      return this.settle(result, result.length)
     }
     let bytes = 0
     for (const message of result) bytes += message.length

@@ -18,6 +18,7 @@ import {
   checked,
   show
 } from './errors'
+import { MessageIterator } from './messageIterator'
 import {
   NativeEventType,
   native,
@@ -345,14 +346,8 @@ export class PairSocket
    * Messages as they come; ends when the socket is closed. A `recvTimeout`
    * applies to each message. Leaving the loop does not close the socket.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
-    try {
-      for (;;) yield await this.#receiver.recv(NONE, iteratorNext)
-    } catch (error) {
-      if (!(error instanceof NngError && error.errno === NNG.ECLOSED)) {
-        throw error
-      }
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    return new MessageIterator(this.#receiver)
   }
 
   /**
@@ -767,13 +762,6 @@ export class PairSocket
     clearInterval(poll)
   }
 }
-
-// What `for await` calls: the stack of its errors starts below.
-const iteratorNext = (
-  Object.getPrototypeOf(
-    PairSocket.prototype[Symbol.asyncIterator].prototype
-  ) as AsyncGenerator
-).next
 
 function tellNext(news: (() => void)[]): void {
   news.shift()!()
