@@ -60,7 +60,7 @@ export const peers = [
   {
     id: 'net',
     name: 'node:net',
-    styles: { callback: '' },
+    styles: { callback: '', await: 'await' },
     descriptors: 1.5,
     ...inNode('node-net')
   },
@@ -85,22 +85,24 @@ export const peers = [
   }
 ]
 
-/**
- * The rows of a job's table: every peer in each of its styles that is wanted.
- * One that has no choice always takes part.
- */
+// What a peer does if it has no promises, or could do without: always shown.
+const PLAIN = ['callback', 'blocking']
+
+/** The rows of a job's table: every peer in each of its styles that is wanted. */
 export function contestants({ peers: ids, styles }, job) {
   const takesPart = (style) =>
-    styles.includes(style) && (job.styles?.includes(style) ?? true)
+    PLAIN.includes(style) ||
+    (styles.includes(style) && (job.styles?.includes(style) ?? true))
   return peers
     .filter(({ id, inNode }) => ids.includes(id) && (inNode || !job.nodeOnly))
-    .flatMap((peer) => {
-      const all = Object.keys(peer.styles)
-      return (all.length === 1 ? all : all.filter(takesPart)).map((style) => ({
-        id: `${peer.id}/${style}`,
-        name: [peer.name, peer.styles[style]].filter(Boolean).join(', '),
-        peer,
-        style
-      }))
-    })
+    .flatMap((peer) =>
+      Object.keys(peer.styles)
+        .filter(takesPart)
+        .map((style) => ({
+          id: `${peer.id}/${style}`,
+          name: [peer.name, peer.styles[style]].filter(Boolean).join(', '),
+          peer,
+          style
+        }))
+    )
 }

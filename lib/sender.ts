@@ -323,10 +323,12 @@ export class Sender {
   /** So much was accepted: the caller may go on, now or a little later. */
   #accepted(messages: number, bytes: number): Promise<void> {
     if (bytes < LARGE || this.#native.backlog() <= AHEAD_BYTES) {
-      return this.#yielding.resolve(undefined, messages, bytes)
+      return this.#yielding.done(messages, bytes)
     }
     // A peer that has taken nothing since is not waited for again.
-    if (this.#native.finished() === this.#stuckAt) return Promise.resolve()
+    if (this.#native.finished() === this.#stuckAt) {
+      return this.#yielding.done(messages, bytes)
+    }
     const allowed = Math.floor((AHEAD_BYTES * messages) / bytes)
     return new Promise((resolve) => {
       const waiter = {

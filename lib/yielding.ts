@@ -6,6 +6,9 @@ export const STREAK_MESSAGES = 1024
 export const STREAK_BYTES = 4 * 2 ** 20
 const MESSAGE_COST = STREAK_BYTES / STREAK_MESSAGES
 
+// One for all: making it anew takes longer than sending a small message.
+const DONE = Promise.resolve()
+
 /**
  * Keeps a loop of `await`s that never has to wait from starving timers and
  * other sockets: once in a while, results come a turn of the loop later. Those
@@ -34,11 +37,26 @@ export class Yielding {
 
   /** The result of a call that has moved so much. */
   resolve<T>(value: T, messages: number, bytes: number): Promise<T> {
-    if (this.#immediate === undefined) {
-      this.#done += messages * MESSAGE_COST + bytes
-      if (this.#done < STREAK_BYTES) return Promise.resolve(value)
-      this.#immediate = setImmediate(() => this.#reset())
-    }
+    return this.#isDue(messages, bytes)
+      ? this.#hold(value)
+      : Promise.resolve(value)
+  }
+
+  /** As `resolve`, of a call that has none to give. */
+  done(messages: number, bytes: number): Promise<void> {
+    return this.#isDue(messages, bytes) ? this.#hold(undefined) : DONE
+  }
+
+  /** Whether a result is to wait for the next turn. */
+  #isDue(messages: number, bytes: number): boolean {
+    if (this.#immediate !== undefined) return true
+    this.#done += messages * MESSAGE_COST + bytes
+    if (this.#done < STREAK_BYTES) return false
+    this.#immediate = setImmediate(() => this.#reset())
+    return true
+  }
+
+  #hold<T>(value: T): Promise<T> {
     const held = (this.#held ??= [])
     return new Promise((resolve) => held.push(() => resolve(value)))
   }
