@@ -64,6 +64,18 @@ function toBytes(data: MessageData): string | Uint8Array {
   )
 }
 
+/** As bytes: the very list that was given if there is nothing to convert. */
+function toList(
+  given: readonly MessageData[]
+): readonly (string | Uint8Array)[] {
+  for (const data of given) {
+    if (typeof data !== 'string' && !(data instanceof Uint8Array)) {
+      return Array.from(given, toBytes)
+    }
+  }
+  return given as readonly (string | Uint8Array)[]
+}
+
 /** How much of a list is sent before the event loop gets a turn. */
 function batch(
   list: readonly (string | Uint8Array)[],
@@ -149,8 +161,10 @@ export class Sender {
   ): Promise<void> {
     checked(entry, () => checkIterable(messages))
     // What the iterable throws is its own: the stack of the call is not put on it.
-    const given = Array.from(messages)
-    const list = checked(entry, () => given.map(toBytes))
+    const given: readonly MessageData[] = Array.isArray(messages)
+      ? messages
+      : Array.from(messages)
+    let list = checked(entry, () => toList(given))
     const { signal, timeout = this.#timeout } = options
     signal?.throwIfAborted()
     if (list.some((bytes) => this.#tooLarge(bytes))) {
@@ -173,7 +187,11 @@ export class Sender {
       if (accepted && end === list.length) {
         return this.#accepted(end - first, bytes)
       }
-      site ??= callSite(entry)
+      if (site === undefined) {
+        site = callSite(entry)
+        // From here on the caller can change its array.
+        list = list.slice()
+      }
       if (accepted) {
         await this.#accepted(end - first, bytes)
         signal?.throwIfAborted()

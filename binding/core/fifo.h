@@ -29,8 +29,8 @@ class Fifo {
     items_.push_back(std::move(item));
   }
 
-  void pop_front() {
-    items_[head_++] = T();
+  void pop_front(size_t count = 1) {
+    for (; count > 0; count--) items_[head_++] = T();
     if (empty()) clear();
   }
 

@@ -5,6 +5,7 @@
 #ifndef NNG_PAIR_CORE_INBOX_H
 #define NNG_PAIR_CORE_INBOX_H
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -22,14 +23,14 @@ class Inbox {
   // Messages up to this size are small.
   static constexpr size_t kSmall = NNG_PAIR_SMALL;
 
-  bool empty() const { return items_.empty(); }
-  size_t size() const { return items_.size(); }
+  bool empty() const { return sizes_.empty(); }
+  size_t size() const { return sizes_.size(); }
   size_t bytes() const { return bytes_; }
 
   // At most kSmall bytes.
   void Push(const uint8_t* data, size_t size) {
     small_.insert(small_.end(), data, data + size);
-    items_.push_back({static_cast<uint32_t>(size), nullptr});
+    sizes_.push_back(static_cast<int32_t>(size));
     bytes_ += size;
   }
 
@@ -39,7 +40,8 @@ class Inbox {
       Push(static_cast<const uint8_t*>(nng_msg_body(message.get())), size);
       return;
     }
-    items_.push_back({0, std::move(message)});
+    large_.push_back(std::move(message));
+    sizes_.push_back(kLarge);
     bytes_ += size;
   }
 
@@ -48,22 +50,23 @@ class Inbox {
   // each, or -1. Returns how many there are.
   size_t Take(uint8_t* room, size_t room_size, int32_t* sizes, size_t max,
               std::vector<Message>* large) {
+    const size_t most = std::min(max, sizes_.size());
     size_t n = 0;
     size_t copied = 0;
-    for (; n < max && !items_.empty(); n++) {
-      Item& item = items_.front();
-      if (item.large) {
-        sizes[n] = -1;
-        bytes_ -= nng_msg_len(item.large.get());
-        large->push_back(std::move(item.large));
-      } else if (copied + item.size <= room_size) {
-        sizes[n] = static_cast<int32_t>(item.size);
-        copied += item.size;
+    for (; n < most; n++) {
+      const int32_t size = sizes_[n];
+      if (size == kLarge) {
+        bytes_ -= nng_msg_len(large_.front().get());
+        large->push_back(std::move(large_.front()));
+        large_.pop_front();
+      } else if (copied + static_cast<size_t>(size) <= room_size) {
+        copied += static_cast<size_t>(size);
       } else {
         break;
       }
-      items_.pop_front();
+      sizes[n] = size;
     }
+    sizes_.pop_front(n);
     if (copied > 0) {
       std::memcpy(room, small_.data() + small_head_, copied);
       small_head_ += copied;
@@ -74,17 +77,15 @@ class Inbox {
   }
 
   void Clear() {
-    items_.clear();
+    sizes_.clear();
+    large_.clear();
     small_head_ = small_.size();
     bytes_ = 0;
     Tidy();
   }
 
  private:
-  struct Item {
-    uint32_t size;
-    Message large;  // else it is small
-  };
+  static constexpr int32_t kLarge = -1;
 
   // What a steady stream needs is kept.
   static constexpr size_t kKept = size_t{16} * 1024;
@@ -103,7 +104,8 @@ class Inbox {
     small_head_ = 0;
   }
 
-  Fifo<Item> items_;
+  Fifo<int32_t> sizes_;  // of small messages, and kLarge for others
+  Fifo<Message> large_;
   std::vector<uint8_t> small_;
   size_t small_head_ = 0;
   size_t bytes_ = 0;

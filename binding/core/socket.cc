@@ -360,27 +360,19 @@ uint64_t Socket::Backlog() {
 
 // Receiving.
 
-bool Socket::HasRoom() const {
+size_t Socket::RoomLeft() const {
+  if (discard_) return std::numeric_limits<size_t>::max();
   const size_t room = static_cast<size_t>(options_.recv_buffer);
-  return discard_ || inbox_.size() + read_ahead_ < room ||
-         (message_wanted_ && inbox_.empty());
-}
-
-bool Socket::CountReceived(size_t size) {
-  messages_received_++;
-  bytes_received_ += size;
-  return !discard_;
+  const size_t used = inbox_.size() + read_ahead_;
+  if (used < room) return room - used;
+  return message_wanted_ && inbox_.empty() ? 1 : 0;
 }
 
 bool Socket::Store(Message message) {
-  if (!CountReceived(nng_msg_len(message.get()))) return false;
+  messages_received_++;
+  bytes_received_ += nng_msg_len(message.get());
+  if (discard_) return false;
   inbox_.Push(std::move(message));
-  return std::exchange(message_wanted_, false);
-}
-
-bool Socket::Store(const uint8_t* data, size_t size) {
-  if (!CountReceived(size)) return false;
-  inbox_.Push(data, size);
   return std::exchange(message_wanted_, false);
 }
 
@@ -390,7 +382,7 @@ bool Socket::OnMessage(void* arg, nng_msg* msg) {
   bool wake;
   {
     Lock lock(self->mutex_);
-    if (self->fetching_ || !self->HasRoom()) {
+    if (self->fetching_ || self->RoomLeft() == 0) {
       self->left_behind_ = true;
       return false;
     }
@@ -405,14 +397,21 @@ bool Socket::OnMessage(void* arg, nng_msg* msg) {
 size_t Socket::OnSmallMessages(void* arg, const nng_pair_small* messages,
                                size_t count) {
   auto* self = static_cast<Socket*>(arg);
-  size_t n = 0;
-  bool wake = false;
+  size_t n;
+  bool wake;
   {
     Lock lock(self->mutex_);
     if (self->fetching_) return 0;
-    for (; n < count && self->HasRoom(); n++) {
-      if (self->Store(messages[n].data, messages[n].size)) wake = true;
+    n = std::min(count, self->RoomLeft());
+    self->messages_received_ += n;
+    for (size_t i = 0; i < n; i++) {
+      self->bytes_received_ += messages[i].size;
+      if (!self->discard_) {
+        self->inbox_.Push(messages[i].data, messages[i].size);
+      }
     }
+    wake =
+        n > 0 && !self->discard_ && std::exchange(self->message_wanted_, false);
   }
   if (wake) self->waker_->Wake(self);
   return n;
@@ -422,7 +421,7 @@ size_t Socket::OnSmallMessages(void* arg, const nng_pair_small* messages,
 void Socket::ReceiveIfWanted() {
   {
     Lock lock(mutex_);
-    if (!left_behind_ || fetching_ || closing_ || !HasRoom()) return;
+    if (!left_behind_ || fetching_ || closing_ || RoomLeft() == 0) return;
     left_behind_ = false;
     fetching_ = true;
   }

@@ -197,11 +197,10 @@ class Socket : public std::enable_shared_from_this<Socket> {
   static void OnFlushed(void* arg);
 
   int TrySend(Message* message);
-  bool HasRoom() const;  // under mutex_
+  // Under mutex_: how many more messages the inbox takes now.
+  size_t RoomLeft() const;
   // Under mutex_; whether to wake the owner.
   bool Store(Message message);
-  bool Store(const uint8_t* data, size_t size);
-  bool CountReceived(size_t size);  // whether anybody wants it
   void ReceiveIfWanted();
   void FetchNow();
   void FlushGathered();
