@@ -12,15 +12,19 @@ const program = join(home, 'node', 'idle.mjs')
 const OTHER_DESCRIPTORS = 200
 const LIMIT_MS = 300_000
 
+// An address for each run: on the same one, the ports of the runs before are taken for another minute.
+let runs = 0
+
 /** Resolves with the cost of a socket, averaged over both processes. */
-export async function runIdle({ peer }, job) {
+export async function runIdle({ peer, style }, job) {
+  const host = `127.0.0.${2 + (runs++ % 250)}`
   const dir = mkdtempSync(join(tmpdir(), 'nng-pair-bench-'))
   const half = Math.floor(sockets(peer, job) / 2)
   const urls = (name) =>
     Array.from({ length: half }, (_, i) =>
-      job.transport === 'tcp' ? 'tcp://127.0.0.1:0' : `ipc://${dir}/${name}${i}`
+      job.transport === 'tcp' ? `tcp://${host}:0` : `ipc://${dir}/${name}${i}`
     )
-  const ends = [new Holder(peer), new Holder(peer)]
+  const ends = [new Holder(peer, style), new Holder(peer, style)]
   const limit = setTimeout(() => {
     for (const end of ends) end.kill()
   }, LIMIT_MS)
@@ -77,14 +81,14 @@ function average(weights) {
 class Holder {
   #child
 
-  constructor(peer) {
+  constructor(peer, style) {
     this.#child = spawn(
       'sh',
       [
         '-c',
         'ulimit -n $(ulimit -Hn) && exec "$@"',
         'sh',
-        ...[process.execPath, '--expose-gc', program, peer.module]
+        ...[process.execPath, '--expose-gc', program, peer.module, style]
       ],
       {
         env: { ...process.env, ...peer.env },

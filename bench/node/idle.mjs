@@ -1,12 +1,13 @@
 // One of two processes that hold many connected sockets between them and then do nothing: half of its
 // sockets listen, half of them dial the other's. Driven by its parent.
 //
-//   node idle.mjs <peer>
+//   node idle.mjs <peer> <style>
 
 import { readFileSync, readdirSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 
-const { listen, dial } = await import(`./${process.argv[2]}.mjs`)
+const [peer, style] = process.argv.slice(2)
+const { listen, dial } = await import(`./${peer}.mjs`)
 const AT_ONCE = 64
 const HELLO = Buffer.from('hello')
 const idle = []
@@ -16,7 +17,7 @@ let before
 const actions = {
   async listen({ urls }) {
     before = await resident()
-    const listeners = await inBatches(urls, (url) => listen(url, 'recv'))
+    const listeners = await inBatches(urls, (url) => listen(url, style))
     accepted = listeners.map(({ connected }) => connected)
     return { urls: listeners.map(({ url }) => url) }
   },
@@ -24,7 +25,7 @@ const actions = {
   // Every socket has sent and received before it falls idle, which also proves that it is connected.
   async dial({ urls }) {
     await inBatches(urls, async (url) => {
-      const conn = await dial(url, 'recv')
+      const conn = await dial(url, style)
       await conn.send(HELLO)
       await conn.recv()
       rest(conn)
