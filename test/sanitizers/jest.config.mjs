@@ -5,6 +5,7 @@ import config from '../../jest.config.mjs'
 // Not here: what is mostly Node (command, package, types), or other processes,
 // or as long as all of this (fairness, reconnect).
 const both = [
+  'cancel',
   'close',
   'closing',
   'endpoints',
@@ -18,9 +19,8 @@ const both = [
   'stats',
   'wire'
 ]
-// ThreadSanitizer takes a minute for the copies of `large`, and is too slow for
-// a dial of `cancel` to win a race that is to be won once in a while.
-const withoutThreads = ['cancel', 'large']
+// ThreadSanitizer takes a minute for its copies.
+const withoutThreads = ['large']
 
 const names =
   process.env.NNG_PAIR_SANITIZER === 'thread'
