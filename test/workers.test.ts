@@ -2,10 +2,16 @@ import { randomInt } from 'node:crypto'
 import { ending, inProcess, type Main } from './support/childProcess'
 import { freeUrl, ipcPath, transports } from './support/transports'
 
-// More of them for a soak: NNG_PAIR_WORKER_ROUNDS=100 npx jest test/workers
+// More of them for a soak:
+//
+//   NNG_PAIR_WORKERS=20 NNG_PAIR_WORKER_ROUNDS=100 npx jest test/workers
+//
 // With the engines on threads of their own, twice as many threads take turns
-// with the one lock: twenty would take a minute or two for a round.
-const WORKERS = process.env.NNG_PAIR_DRIVER === 'thread' ? 6 : 20
+// with the one lock: a round of twenty takes seconds, or many where it is slow.
+const WORKERS = Number(
+  process.env.NNG_PAIR_WORKERS ??
+    (process.env.NNG_PAIR_DRIVER === 'thread' ? 6 : 20)
+)
 const ROUNDS = Number(process.env.NNG_PAIR_WORKER_ROUNDS ?? 3)
 // Far more than it takes.
 const ROUND_WITHIN_MS = 20_000
