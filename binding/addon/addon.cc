@@ -4,7 +4,9 @@
 #include <nng/nng.h>
 
 #include <memory>
+#include <string>
 
+#include "convert.h"
 #include "hub.h"
 #include "socket_wrap.h"
 
@@ -21,15 +23,11 @@ Napi::Value ErrorText(const Napi::CallbackInfo& info) {
 // loop behind it (Bun has its functions, which end the process).
 // NNG_PAIR_DRIVER=thread asks for the engine's own thread.
 Driver::Kind ChooseDriver(Napi::Env env) {
-  const Napi::Object global = env.Global();
-  const Napi::Value wanted = global.Get("process")
-                                 .As<Napi::Object>()
-                                 .Get("env")
-                                 .As<Napi::Object>()
-                                 .Get("NNG_PAIR_DRIVER");
-  if (wanted.IsString() && wanted.As<Napi::String>().Utf8Value() == "thread") {
+  std::string wanted;
+  if (GetEnvironment(env, "NNG_PAIR_DRIVER", &wanted) && wanted == "thread") {
     return Driver::Kind::kThread;
   }
+  const Napi::Object global = env.Global();
   if (global.Has("Bun") || global.Has("Deno")) return Driver::Kind::kThread;
   return Driver::Kind::kLoop;
 }

@@ -50,4 +50,22 @@ napi_value ToBuffer(napi_env env, Message message) {
   return buffer;
 }
 
+bool GetEnvironment(napi_env env, const char* name, std::string* out) {
+  napi_value value;
+  if (napi_get_global(env, &value) != napi_ok ||
+      napi_get_named_property(env, value, "process", &value) != napi_ok ||
+      napi_get_named_property(env, value, "env", &value) != napi_ok ||
+      napi_get_named_property(env, value, name, &value) != napi_ok) {
+    return false;
+  }
+  char text[64];
+  size_t size;
+  if (napi_get_value_string_utf8(env, value, text, sizeof(text), &size) !=
+      napi_ok) {
+    return false;
+  }
+  out->assign(text, size);
+  return true;
+}
+
 }  // namespace nng_pair

@@ -5,6 +5,8 @@
 
 #include <node_api.h>
 
+#include <string>
+
 #include "../core/message.h"
 
 namespace nng_pair {
@@ -17,6 +19,9 @@ int ToMessage(napi_env env, napi_value value, Message* out);
 // where the runtime does not allow foreign memory. Null if the environment is
 // ending.
 napi_value ToBuffer(napi_env env, Message message);
+
+// A variable of process.env; false if it is not set.
+bool GetEnvironment(napi_env env, const char* name, std::string* out);
 
 }  // namespace nng_pair
 

@@ -1,6 +1,11 @@
 #include "loop_driver.h"
 
+#include <chrono>
+#include <cstdlib>
+#include <string>
 #include <utility>
+
+#include "convert.h"
 
 namespace nng_pair {
 
@@ -9,6 +14,25 @@ namespace {
 // JavaScript that is called may set off more to be delivered; after this many
 // rounds the loop's other handles come first.
 constexpr int kRounds = 4;
+
+// Longer than it takes to be woken up, and to wake up somebody.
+constexpr std::chrono::microseconds kBusyPollLimit(50);
+
+// NNG_PAIR_BUSY_POLL_US, in microseconds. Not where the answer would have to
+// come from the same processor.
+BusyPoll::Clock::duration BusyPollLimit(napi_env env) {
+#if defined(__linux__)
+  std::string text;
+  if (std::thread::hardware_concurrency() < 2) return {};
+  if (!GetEnvironment(env, "NNG_PAIR_BUSY_POLL_US", &text)) {
+    return kBusyPollLimit;
+  }
+  return std::chrono::microseconds(std::strtoul(text.c_str(), nullptr, 10));
+#else
+  (void)env;
+  return {};
+#endif
+}
 
 // A handle's data is its first field, in every version of libuv.
 LoopDriver* DriverOf(UvHandle* handle) {
@@ -65,6 +89,7 @@ bool LoopDriver::Start() {
   uv_->prepare_start(prepare_, &OnPrepare);
   uv_->unref(poll_);
   uv_->unref(prepare_);
+  busy_poll_ = std::make_unique<BusyPoll>(uv_, loop, BusyPollLimit(env_));
   open_ = 2;
   return true;
 }
@@ -113,18 +138,23 @@ void LoopDriver::DeliverPending() {
 
 void LoopDriver::OnPoll(UvHandle* handle, int, int) {
   LoopDriver* self = DriverOf(handle);
+  const auto now = self->busy_poll_->Woken();
   self->commit_();
   // An answer can be on its way before the descriptors are looked at.
   engine_guess(self->engine_);
   self->DeliverPending();
   engine_turn(self->engine_);
   self->DeliverPending();
+  if (engine_heard(self->engine_)) self->busy_poll_->Heard(now);
 }
 
 void LoopDriver::OnPrepare(UvHandle* handle) {
   LoopDriver* self = DriverOf(handle);
   self->Settle();
   self->DeliverPending();
+  const bool asked = engine_asked(self->engine_);
+  if (asked) (void)engine_heard(self->engine_);
+  self->busy_poll_->BeforeSleep(asked);
 }
 
 void LoopDriver::Stop(std::function<void()> done) {

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "busy_poll.h"
 #include "driver.h"
 #include "uv.h"
 
@@ -56,6 +57,7 @@ class LoopDriver : public Driver {
   std::vector<std::unique_ptr<char[]>> memory_;
   UvHandle* poll_ = nullptr;
   UvHandle* prepare_ = nullptr;
+  std::unique_ptr<BusyPoll> busy_poll_;
   int open_ = 0;
   bool delivering_ = false;
   std::function<void()> done_;

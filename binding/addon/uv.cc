@@ -28,6 +28,8 @@ struct Table : Uv {
     Look(&close, "uv_close");
     Look(&poll_init, "uv_poll_init");
     Look(&poll_start, "uv_poll_start");
+    Look(&backend_fd, "uv_backend_fd");
+    Look(&backend_timeout, "uv_backend_timeout");
     Look(&prepare_init, "uv_prepare_init");
     Look(&prepare_start, "uv_prepare_start");
   }

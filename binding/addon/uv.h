@@ -27,6 +27,8 @@ struct Uv {
   int (*poll_init)(uv_loop_s*, UvHandle*, int fd);
   int (*poll_start)(UvHandle*, int events,
                     void (*)(UvHandle*, int status, int events));
+  int (*backend_fd)(const uv_loop_s*);
+  int (*backend_timeout)(const uv_loop_s*);
   int (*prepare_init)(uv_loop_s*, UvHandle*);
   int (*prepare_start)(UvHandle*, void (*)(UvHandle*));
 

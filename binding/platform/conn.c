@@ -267,6 +267,7 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
 
     c->bytes_read += (uint64_t)n;
     c->engine->moved += (size_t)n;
+    atomic_store_explicit(&c->engine->heard, true, memory_order_relaxed);
     c->rlen += (size_t)n - taken;
     // A short read proves that nothing is left, unless an end may be.
     if ((size_t)n < want + iov[niov].iov_len && c->sure && !c->hung_up) {
@@ -903,6 +904,7 @@ void nng_pair_conn_flush(nng_stream *s) {
   if (c->wlen > 0 && !c->blocked && !c->closed) {
     conn_write(c);
     conn_arm(c);
+    atomic_store_explicit(&c->engine->asked, true, memory_order_relaxed);
   }
 }
 

@@ -22,7 +22,8 @@ typedef void (*nng_pair_flushed_cb)(void *arg);
 extern unsigned nng_pair_conn_gathered(nng_stream *, uint64_t *bytes);
 extern void nng_pair_conn_on_flushed(nng_stream *, nng_pair_flushed_cb,
                                      void *arg);
-// Writes it now, as far as the kernel takes it; under the lock.
+// Writes it now, as far as the kernel takes it, for somebody who waits for a
+// message (engine_asked); under the lock, on the loop's thread.
 extern void nng_pair_conn_flush(nng_stream *);
 
 // For the transports (deps/patches/0020): a whole message that has arrived, or

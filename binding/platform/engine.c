@@ -175,6 +175,14 @@ void engine_settle(engine *e) {
   engine_end(e, more);
 }
 
+bool engine_asked(engine *e) {
+  return atomic_exchange_explicit(&e->asked, false, memory_order_relaxed);
+}
+
+bool engine_heard(engine *e) {
+  return atomic_exchange_explicit(&e->heard, false, memory_order_relaxed);
+}
+
 void engine_wait(engine *e) {
   struct pollfd pfd = {.fd = poller_fd(e->poller), .events = POLLIN};
 

@@ -50,6 +50,10 @@ extern void engine_turn(engine *);
 // Runs what is left without looking at the descriptors, and writes what has
 // gathered: before the loop sleeps.
 extern void engine_settle(engine *);
+// Whether, since the last call, a waiting receiver has sent what may be a
+// question; and whether anything was read. The loop's thread.
+extern bool engine_asked(engine *);
+extern bool engine_heard(engine *);
 // Blocks until engine_fd is readable.
 extern void engine_wait(engine *);
 // Makes engine_fd readable. Any thread.

@@ -4,6 +4,8 @@
 #ifndef NNG_PAIR_ENGINE_IMPL_H
 #define NNG_PAIR_ENGINE_IMPL_H
 
+#include <stdatomic.h>
+
 #include "core/nng_impl.h"
 #include "engine.h"
 #include "lock.h"
@@ -19,6 +21,8 @@ struct engine {
   nni_list tasks;
   nni_plat_cv changed;  // a task was added, or is done
   nni_list unflushed;   // connections with gathered bytes
+  atomic_bool asked;    // engine_asked, engine_heard: read without the lock
+  atomic_bool heard;
   struct conn *recent;  // that was ready last, while it is open
   poller *poller;
   nni_aio *trimmer;  // sleeps while there is memory to be given back
