@@ -39,6 +39,7 @@ const ours = {
 
 /**
  * In the order in which they take turns. `styles` are the ways to receive;
+ * `patterns`, the jobs that it is for, if not for all;
  * `descriptors`, how many open files a socket needs on average, half of them
  * listening.
  */
@@ -49,6 +50,13 @@ export const peers = [
     styles: ours,
     descriptors: 1.5,
     ...inNode('nng-pair')
+  },
+  {
+    id: 'asleep',
+    name: 'asleep',
+    styles: { recv: ours.recv },
+    patterns: ['roundtrip'],
+    ...inNode('nng-pair', { NNG_PAIR_BUSY_POLL_US: '0' })
   },
   {
     id: 'thread',
@@ -94,7 +102,12 @@ export function contestants({ peers: ids, styles }, job) {
     PLAIN.includes(style) ||
     (styles.includes(style) && (job.styles?.includes(style) ?? true))
   return peers
-    .filter(({ id, inNode }) => ids.includes(id) && (inNode || !job.nodeOnly))
+    .filter(
+      ({ id, inNode, patterns }) =>
+        ids.includes(id) &&
+        (inNode || !job.nodeOnly) &&
+        (patterns?.includes(job.pattern) ?? true)
+    )
     .flatMap((peer) =>
       Object.keys(peer.styles)
         .filter(takesPart)

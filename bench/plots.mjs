@@ -145,7 +145,7 @@ function round(value) {
 
 function kind({ peer }) {
   if (peer === 'raw') return 'floor'
-  return peer === 'nng-pair' || peer === 'thread' ? 'ours' : 'other'
+  return ['nng-pair', 'asleep', 'thread'].includes(peer) ? 'ours' : 'other'
 }
 
 function escape(text) {
