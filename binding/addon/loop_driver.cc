@@ -1,6 +1,8 @@
 #include "loop_driver.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -17,6 +19,8 @@ constexpr int kRounds = 4;
 
 // Longer than it takes to be woken up, and to wake up somebody.
 constexpr std::chrono::microseconds kBusyPollLimit(50);
+// In microseconds: an hour is as good as for ever.
+constexpr uint64_t kBusyPollMost = uint64_t{3600} * 1000 * 1000;
 
 // NNG_PAIR_BUSY_POLL_US, in microseconds. Not where the answer would have to
 // come from the same processor.
@@ -27,7 +31,8 @@ BusyPoll::Clock::duration BusyPollLimit(napi_env env) {
   if (!GetEnvironment(env, "NNG_PAIR_BUSY_POLL_US", &text)) {
     return kBusyPollLimit;
   }
-  return std::chrono::microseconds(std::strtoul(text.c_str(), nullptr, 10));
+  const uint64_t limit = std::strtoull(text.c_str(), nullptr, 10);
+  return std::chrono::microseconds(std::min(limit, kBusyPollMost));
 #else
   (void)env;
   return {};
