@@ -30,7 +30,7 @@ export class MessageIterator implements AsyncGenerator<
 
   next(): Promise<Step> {
     if (this.#waiting === 0 && !this.#ended) {
-      const value = this.#receiver.tryRecv()
+      const value = this.#receiver.tryBatched()
       if (value !== undefined) {
         return this.#receiver.settle({ value, done: false }, value.length)
       }

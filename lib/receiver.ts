@@ -85,6 +85,13 @@ export class Receiver {
     return this.#closed || this.#waiters.size > 0 ? undefined : this.#next()
   }
 
+  /** The same without a call into the addon: only what has crossed already. */
+  tryBatched(): Buffer | undefined {
+    return this.batched === 0 || this.#waiters.size > 0
+      ? undefined
+      : this.#next()
+  }
+
   /** A promise for what a message was made into: now, or when others had their turn. */
   settle<T>(value: T, bytes: number): Promise<T> {
     return this.#yielding.resolve(value, 1, bytes)

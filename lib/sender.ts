@@ -49,8 +49,13 @@ function checkIterable(messages: unknown): void {
   }
 }
 
+/** Whether it can be sent as it is. */
+function isBytes(data: MessageData): data is string | Uint8Array {
+  return typeof data === 'string' || data instanceof Uint8Array
+}
+
 function toBytes(data: MessageData): string | Uint8Array {
-  if (typeof data === 'string' || data instanceof Uint8Array) return data
+  if (isBytes(data)) return data
   if (ArrayBuffer.isView(data)) {
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   }
@@ -69,9 +74,7 @@ function toList(
   given: readonly MessageData[]
 ): readonly (string | Uint8Array)[] {
   for (const data of given) {
-    if (typeof data !== 'string' && !(data instanceof Uint8Array)) {
-      return Array.from(given, toBytes)
-    }
+    if (!isBytes(data)) return Array.from(given, toBytes)
   }
   return given as readonly (string | Uint8Array)[]
 }
@@ -340,11 +343,12 @@ export class Sender {
 
   /** So much was accepted: the caller may go on, now or a little later. */
   #accepted(messages: number, bytes: number): Promise<void> {
-    if (bytes < LARGE || this.#native.backlog() <= AHEAD_BYTES) {
-      return this.#yielding.done(messages, bytes)
-    }
-    // A peer that has taken nothing since is not waited for again.
-    if (this.#native.finished() === this.#stuckAt) {
+    if (
+      bytes < LARGE ||
+      this.#native.backlog() <= AHEAD_BYTES ||
+      // A peer that has taken nothing since is not waited for again.
+      this.#native.finished() === this.#stuckAt
+    ) {
       return this.#yielding.done(messages, bytes)
     }
     const allowed = Math.floor((AHEAD_BYTES * messages) / bytes)

@@ -309,7 +309,7 @@ export class PairSocket
   recv(options: WaitOptions = NONE): Promise<Buffer> {
     if (options === NONE) {
       // The common case, with nothing to check.
-      const message = this.#receiver.tryRecv()
+      const message = this.#receiver.tryBatched()
       if (message !== undefined) {
         return this.#receiver.settle(message, message.length)
       }

@@ -1,4 +1,4 @@
-// Between JavaScript values and messages.
+// Between JavaScript values and ours.
 
 #ifndef NNG_PAIR_ADDON_CONVERT_H
 #define NNG_PAIR_ADDON_CONVERT_H

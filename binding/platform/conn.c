@@ -1250,6 +1250,16 @@ void nni_posix_tcp_init(nni_tcp_conn *tcp, nni_posix_pfd *pfd) {
   c->pfd = pfd;
 }
 
+static void set_local_send_buffer(int fd) {
+#if defined(__linux__)
+  const int size = LOCAL_SEND_BUFFER;
+
+  (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+#else
+  (void)fd;
+#endif
+}
+
 typedef struct tcp_ends {
   bool local;  // both are of this machine
   bool same;   // it is connected to itself
@@ -1297,13 +1307,9 @@ void nni_posix_tcp_start(nni_tcp_conn *tcp, int nodelay, int keepalive) {
     // With a reset: TIME_WAIT would keep the listener from its port.
     (void)connect(fd, &nobody, sizeof(nobody));
   }
-#if defined(__linux__)
   if (ends.local) {
-    const int size = LOCAL_SEND_BUFFER;
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    set_local_send_buffer(fd);
   }
-#endif
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof(nodelay));
   (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, sizeof(keepalive));
   nni_posix_pfd_set_cb(c->pfd, conn_cb, c);
@@ -1330,11 +1336,7 @@ void nni_posix_ipc_init(nni_ipc_conn *ipc, nni_posix_pfd *pfd) {
 
 void nni_posix_ipc_start(nni_ipc_conn *ipc) {
   conn *c = (conn *)ipc;
-#if defined(__linux__)
-  const int size = LOCAL_SEND_BUFFER;
 
-  (void)setsockopt(nni_posix_pfd_fd(c->pfd), SOL_SOCKET, SO_SNDBUF, &size,
-                   sizeof(size));
-#endif
+  set_local_send_buffer(nni_posix_pfd_fd(c->pfd));
   nni_posix_pfd_set_cb(c->pfd, conn_cb, c);
 }
