@@ -169,6 +169,7 @@ void SocketWrap::Deliver(napi_env env) {
         napi_fatal_exception(env, error);
       }
     }
+    socket_->ReadAhead();
     ReportMemory(env);
   }
   napi_close_handle_scope(env, scope);

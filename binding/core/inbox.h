@@ -45,10 +45,14 @@ class Inbox {
     bytes_ += size;
   }
 
+  struct Room {
+    uint8_t* bytes;
+    size_t size;
+  };
   // Moves up to `max` messages out: small ones to `room`, one behind the other,
   // as long as they fit in, and others to `large`. `sizes` gets the size of
-  // each, or -1. Returns how many there are.
-  size_t Take(uint8_t* room, size_t room_size, int32_t* sizes, size_t max,
+  // each, or -1. Returns how many there are; `room` is what is left of it.
+  size_t Take(Room* room, int32_t* sizes, size_t max,
               std::vector<Message>* large) {
     const size_t most = std::min(max, sizes_.size());
     size_t n = 0;
@@ -59,7 +63,7 @@ class Inbox {
         bytes_ -= nng_msg_len(large_.front().get());
         large->push_back(std::move(large_.front()));
         large_.pop_front();
-      } else if (copied + static_cast<size_t>(size) <= room_size) {
+      } else if (copied + static_cast<size_t>(size) <= room->size) {
         copied += static_cast<size_t>(size);
       } else {
         break;
@@ -68,7 +72,9 @@ class Inbox {
     }
     sizes_.pop_front(n);
     if (copied > 0) {
-      std::memcpy(room, small_.data() + small_head_, copied);
+      std::memcpy(room->bytes, small_.data() + small_head_, copied);
+      room->bytes += copied;
+      room->size -= copied;
       small_head_ += copied;
       bytes_ -= copied;
       Tidy();

@@ -393,16 +393,18 @@ bool Socket::OnMessage(void* arg, nng_msg* msg) {
 }
 
 // On any thread, under NNG's lock: pair0 waits for a message, and would offer
-// us these (conn.h).
+// us these (conn.h). If somebody waits for them, they stay where they are until
+// Take copies them to him.
 size_t Socket::OnSmallMessages(void* arg, const nng_pair_small* messages,
-                               size_t count) {
+                               size_t count, bool last) {
   auto* self = static_cast<Socket*>(arg);
   size_t n;
   bool wake;
   {
     Lock lock(self->mutex_);
     if (self->fetching_) return 0;
-    n = std::min(count, self->RoomLeft());
+    wake = std::exchange(self->message_wanted_, false);
+    n = last ? count : wake ? 0 : std::min(count, self->RoomLeft());
     self->messages_received_ += n;
     for (size_t i = 0; i < n; i++) {
       self->bytes_received_ += messages[i].size;
@@ -410,23 +412,28 @@ size_t Socket::OnSmallMessages(void* arg, const nng_pair_small* messages,
         self->inbox_.Push(messages[i].data, messages[i].size);
       }
     }
-    wake =
-        n > 0 && !self->discard_ && std::exchange(self->message_wanted_, false);
   }
   if (wake) self->waker_->Wake(self);
   return n;
 }
 
-// Fetches the message that was left with NNG, once there is room.
-void Socket::ReceiveIfWanted() {
+// If there is room: fetches the message that was left with NNG, or has the
+// connection read on, unless it is asked for more before the turn is over.
+void Socket::ReadAhead() {
+  bool fetch;
+  EngineScope scope(engine_);
   {
     Lock lock(mutex_);
-    if (!left_behind_ || fetching_ || closing_ || RoomLeft() == 0) return;
-    left_behind_ = false;
-    fetching_ = true;
+    if (fetching_ || closing_ || RoomLeft() == 0) return;
+    fetch = fetching_ = std::exchange(left_behind_, false);
   }
-  EngineScope scope(engine_);
-  nng_recv_aio(socket_, recv_aio_);
+  if (fetch) {
+    nng_recv_aio(socket_, recv_aio_);
+    return;
+  }
+#if defined(NNG_PAIR_OWN_CONN)
+  if (conn_ != nullptr) nng_pair_conn_resume(conn_);
+#endif
 }
 
 // On an NNG thread, with none of NNG's locks held.
@@ -442,7 +449,7 @@ void Socket::OnReceive(void* arg) {
     self->fetching_ = false;
     wake = self->Store(std::move(message));
   }
-  self->ReceiveIfWanted();
+  self->ReadAhead();
   if (wake) self->waker_->Wake(self);
 }
 
@@ -467,17 +474,55 @@ void Socket::FetchNow() {
   if (message) Store(std::move(message));
 }
 
+// Under NNG's lock and mutex_: whether the next message is one that the
+// connection holds.
+bool Socket::Held() const {
+#if defined(NNG_PAIR_OWN_CONN)
+  return conn_ != nullptr && inbox_.empty() && !fetching_ && !left_behind_ &&
+         nng_pair_conn_holds(conn_);
+#else
+  return false;
+#endif
+}
+
+// Copies what the connection holds to where Take wants it, past the inbox.
+size_t Socket::Pull(Room* room, int32_t* sizes, size_t max) {
+#if defined(NNG_PAIR_OWN_CONN)
+  const size_t size = room->size;
+  const size_t n =
+      nng_pair_conn_pull(conn_, room->bytes, &room->size, sizes, max);
+  room->bytes += size - room->size;
+  Lock lock(mutex_);
+  messages_received_ += n;
+  bytes_received_ += size - room->size;
+  return n;
+#else
+  (void)room;
+  (void)sizes;
+  (void)max;
+  return 0;
+#endif
+}
+
 size_t Socket::Take(Room room, int32_t* sizes, size_t max, size_t served,
                     std::vector<Message>* large) {
-  size_t n;
   if (options_.recv_buffer == 0) FetchNow();
+  max = std::min(max, served + static_cast<size_t>(options_.recv_buffer));
+  EngineScope scope(engine_);
+  size_t n;
+  bool held;
   {
     Lock lock(mutex_);
     if (untold_peer_) return 0;
-    n = inbox_.Take(room.bytes, room.size, sizes, max, large);
+    n = inbox_.Take(&room, sizes, max, large);
+    held = Held();
+  }
+  if (held && n < max) n += Pull(&room, sizes + n, max - n);
+  {
+    Lock lock(mutex_);
     read_ahead_ = n - std::min(n, served);
   }
-  ReceiveIfWanted();
+  ReadAhead();
   return n;
 }
 
@@ -485,24 +530,25 @@ size_t Socket::Take(Room room, int32_t* sizes, size_t max, size_t served,
 // that need not wait for the end of its turn.
 void Socket::FlushGathered() {
 #if defined(NNG_PAIR_OWN_CONN)
-  EngineScope scope(engine_);
   if (conn_ != nullptr) nng_pair_conn_flush(conn_);
 #endif
 }
 
 bool Socket::WaitForMessage() {
+  EngineScope scope(engine_);
   {
     Lock lock(mutex_);
-    if (!inbox_.empty()) return false;
+    if (!inbox_.empty() || Held()) return false;
     read_ahead_ = 0;
     message_wanted_ = true;
   }
   FlushGathered();
-  ReceiveIfWanted();
+  ReadAhead();
   Lock lock(mutex_);
   // It may have come at once. (If Take holds it back, a wake-up is on its way.)
-  if (!inbox_.empty()) message_wanted_ = false;
-  return inbox_.empty();
+  if (inbox_.empty() && !Held()) return true;
+  message_wanted_ = false;
+  return false;
 }
 
 void Socket::Discard() {
@@ -512,7 +558,7 @@ void Socket::Discard() {
     message_wanted_ = false;
     inbox_.Clear();
   }
-  ReceiveIfWanted();
+  ReadAhead();
 }
 
 // Events.

@@ -9,11 +9,12 @@
 // NNG is never called while it is held, since NNG calls us with its own locks
 // held (pair0_observer.h).
 //
-// The receive invariant. A message that has been received is, at any moment,
-// in exactly one place: NNG's, where it was left for want of room, the receive
-// aio (on its way from there), the inbox, or handed over by Take. Nothing
-// cancels the receive aio, so a JavaScript recv() that is aborted has nothing
-// to give back.
+// The receive invariant. A message that has arrived is, at any moment, in
+// exactly one place: a small one in the connection, which holds it for want of
+// room or because somebody waits for it, any other in NNG, where it was left
+// for want of room, the receive aio (on its way from there), the inbox, or
+// handed over by Take. Nothing cancels the receive aio, so a JavaScript recv()
+// that is aborted has nothing to give back.
 //
 // Ownership. The owner's wrapper holds the socket by shared_ptr, and so does
 // every worker job. NNG's callbacks use a plain pointer: Close returns only
@@ -133,15 +134,15 @@ class Socket : public std::enable_shared_from_this<Socket> {
   // are for somebody who waits, the rest counts as read ahead until the next
   // Take. Without a receive buffer it looks at the connection, too. While there
   // is a kConnect event to be taken there are no messages: they come after it.
-  struct Room {
-    uint8_t* bytes;
-    size_t size;
-  };
+  using Room = Inbox::Room;
   size_t Take(Room room, int32_t* sizes, size_t max, size_t served,
               std::vector<Message>* large);
   // Somebody waits for a message. Returns false if there is one, and true
   // if the owner will be woken.
   bool WaitForMessage();
+  // To be called when the owner was woken for a message, and may not have taken
+  // it after all: reads on if there is room.
+  void ReadAhead();
   // From now on messages are dropped as they come (the socket is closing).
   void Discard();
 
@@ -190,7 +191,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
                          size_t detail);
   static bool OnMessage(void* arg, nng_msg* msg);
   static size_t OnSmallMessages(void* arg, const nng_pair_small* messages,
-                                size_t count);
+                                size_t count, bool last);
   static void OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg);
   static void OnReceive(void* arg);
   static void OnDialed(void* arg);
@@ -201,9 +202,10 @@ class Socket : public std::enable_shared_from_this<Socket> {
   size_t RoomLeft() const;
   // Under mutex_; whether to wake the owner.
   bool Store(Message message);
-  void ReceiveIfWanted();
+  bool Held() const;
+  size_t Pull(Room* room, int32_t* sizes, size_t max);
   void FetchNow();
-  void FlushGathered();
+  void FlushGathered();  // under NNG's lock
   void PushEvent(Event event);  // under mutex_
   bool CountFinished();         // under mutex_; whether to wake the owner
   Amount Gathered() const;      // under NNG's lock and mutex_

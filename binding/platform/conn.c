@@ -103,6 +103,9 @@ typedef struct conn {
   size_t max;     // a longer message is an error; 0: none is
   nng_pair_taker_cb taker;
   void *taker_arg;
+  bool held;      // small messages are at the front that the taker left there
+  bool pulling;   // they are being copied out: the taker is not asked
+  bool resuming;  // it will be
 
   uint8_t *wbuf;  // bytes that have gathered
   size_t wpos;
@@ -112,7 +115,7 @@ typedef struct conn {
   unsigned gathered;        // how many messages there are from there on
   uint64_t gathered_bytes;  // the bytes of their bodies
   bool blocked;             // the kernel takes no more until it says so
-  nni_list_node unflushed;  // in the engine's list, with bytes in wbuf
+  nni_list_node due;        // in the engine's list: bytes in wbuf, or resuming
   nng_pair_flushed_cb flushed_cb;
   void *flushed_arg;
 
@@ -151,7 +154,17 @@ static void conn_drop_wbuf(conn *c) {
     c->wbuf = NULL;
   }
   c->wpos = c->wlen = c->wnext = 0;
-  nni_list_node_remove(&c->unflushed);
+  if (!c->resuming) {
+    nni_list_node_remove(&c->due);
+  }
+}
+
+// Something is to be done before the loop sleeps.
+static void conn_make_due(conn *c) {
+  if (!nni_list_node_active(&c->due)) {
+    nni_list_append(&c->engine->due, c);
+    engine_wake(c->engine);
+  }
 }
 
 // The peer has hung up. In the handshake that is a reset, after which the
@@ -351,25 +364,40 @@ static size_t conn_small(const conn *c, nng_pair_small *messages, size_t max) {
   return n;
 }
 
-// Gives the taker what it takes of small messages. Returns false if all that is
-// left is a part of one, and more of it cannot be had now.
-static bool conn_hand_over(conn *c) {
+// Offers the taker the small messages at the front. Returns false if it leaves
+// some.
+static bool conn_offer(conn *c, bool last) {
   nng_pair_small messages[64];
-  uint64_t size;
   size_t n;
 
-  for (;;) {
-    while ((n = conn_small(c, messages, 64)) > 0) {
-      const size_t taken = c->taker(c->taker_arg, messages, n);
+  while ((n = conn_small(c, messages, 64)) > 0) {
+    const size_t taken = c->taker(c->taker_arg, messages, n, last);
 
-      if (taken > 0) {
-        conn_drop_front(
-            c, (size_t)(messages[taken - 1].data + messages[taken - 1].size -
-                        (c->rbuf + c->rpos)));
-      }
-      if (taken < n) {
-        return true;
-      }
+    if (taken > 0) {
+      conn_drop_front(
+          c, (size_t)(messages[taken - 1].data + messages[taken - 1].size -
+                      (c->rbuf + c->rpos)));
+    }
+    if (taken < n) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Gives the taker what it takes of small messages, and holds what it does not.
+// Returns false if there is nothing else to be read now.
+static bool conn_hand_over(conn *c) {
+  nng_pair_small first;
+  uint64_t size;
+
+  for (;;) {
+    if (!c->held) {
+      c->held =
+          c->pulling ? conn_small(c, &first, 1) > 0 : !conn_offer(c, false);
+    }
+    if (c->held) {
+      return false;
     }
     const size_t held = c->rlen - c->rpos;
 
@@ -381,7 +409,7 @@ static bool conn_hand_over(conn *c) {
       c->ahead = BUFFER_SIZE;
     }
     if (c->read_error != 0 || c->ahead == LITTLE_AHEAD ||
-        c->engine->moved >= TURN_BYTES) {
+        (c->engine->moved >= TURN_BYTES && !c->pulling)) {
       return true;  // the ordinary way, which lets others have their turn
     }
     if (!c->readable) {
@@ -602,8 +630,7 @@ static uint8_t *conn_room(conn *c, size_t size) {
     if ((c->wbuf = nni_alloc(BUFFER_SIZE)) == NULL) {
       return NULL;
     }
-    nni_list_append(&c->engine->unflushed, c);
-    engine_wake(c->engine);
+    conn_make_due(c);
   }
   // The SP header, which goes first, is no message.
   if (c->bytes_sent + c->wlen == 0) {
@@ -649,15 +676,24 @@ static void conn_arm(conn *c) {
   }
 }
 
-void engine_unflushed_init(engine *e) {
-  NNI_LIST_INIT(&e->unflushed, conn, unflushed);
+static void conn_resume(conn *c) {
+  c->resuming = false;
+  if (c->held) {
+    c->held = false;
+    conn_read(c);
+  }
 }
 
-void engine_flush(engine *e) {
+void engine_due_init(engine *e) { NNI_LIST_INIT(&e->due, conn, due); }
+
+void engine_serve_due(engine *e) {
   conn *c;
 
-  while ((c = nni_list_first(&e->unflushed)) != NULL) {
-    nni_list_node_remove(&c->unflushed);
+  while ((c = nni_list_first(&e->due)) != NULL) {
+    nni_list_node_remove(&c->due);
+    if (c->resuming) {
+      conn_resume(c);
+    }
     conn_write(c);
     conn_arm(c);
   }
@@ -788,6 +824,10 @@ static void conn_close(void *arg) {
     if (c->engine->recent == c) {
       c->engine->recent = NULL;
     }
+    if (c->held) {
+      (void)conn_offer(c, true);
+    }
+    c->held = c->resuming = false;
     conn_fail_list(&c->readq, NNG_ECLOSED);
     conn_fail_list(&c->writeq, NNG_ECLOSED);
     conn_drop_rbuf(c);
@@ -958,6 +998,54 @@ void nng_pair_conn_on_message(nng_stream *s, nng_pair_taker_cb cb, void *arg) {
 
   c->taker = cb;
   c->taker_arg = arg;
+}
+
+bool nng_pair_conn_holds(nng_stream *s) { return ((conn *)s)->held; }
+
+void nng_pair_conn_resume(nng_stream *s) {
+  conn *c = (conn *)s;
+
+  if (c->held) {
+    c->resuming = true;
+    conn_make_due(c);
+  }
+}
+
+size_t nng_pair_conn_pull(nng_stream *s, uint8_t *room, size_t *room_size,
+                          int32_t *sizes, size_t max) {
+  conn *c = (conn *)s;
+  const size_t head = sp_head_size(c->ipc);
+  size_t free = *room_size;
+  size_t n = 0;
+
+  c->pulling = true;
+  while (c->held && n < max) {
+    const uint8_t *at = c->rbuf + c->rpos;
+    size_t left = c->rlen - c->rpos;
+    uint64_t size = 0;
+    bool whole;
+
+    while ((whole = conn_head(c, at, left, &size) && conn_takes(c, size) &&
+                    size <= left - head) &&
+           n < max && size <= free) {
+      memcpy(room, at + head, (size_t)size);
+      sizes[n++] = (int32_t)size;
+      room += size;
+      free -= (size_t)size;
+      at += head + (size_t)size;
+      left -= head + (size_t)size;
+    }
+    conn_drop_front(c, c->rlen - c->rpos - left);
+    if (whole) {
+      break;
+    }
+    c->held = false;
+    conn_read(c);
+  }
+  c->pulling = false;
+  conn_arm(c);
+  *room_size = free;
+  return n;
 }
 
 bool nng_pair_conn_start(nng_stream *s, const void *data, size_t size,
@@ -1227,7 +1315,7 @@ static conn *conn_alloc(bool ipc) {
   lock_release();
   c->readable = true;
   c->ahead = BUFFER_SIZE;
-  NNI_LIST_NODE_INIT(&c->unflushed);
+  NNI_LIST_NODE_INIT(&c->due);
   nni_aio_list_init(&c->readq);
   nni_aio_list_init(&c->writeq);
   return (c);

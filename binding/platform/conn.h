@@ -42,17 +42,27 @@ extern bool nng_pair_conn_gather(nng_stream *, const void *data, size_t size);
 // message takes for its head.
 extern size_t nng_pair_conn_room(nng_stream *, size_t *head);
 // Who gets messages of at most NNG_PAIR_SMALL bytes (SMALL in lib/arena.ts) as
-// they arrive, and returns how many of them it takes; the others, and larger
-// ones, go through NNG.
+// they arrive, and returns how many of them it takes; larger ones go through
+// NNG. If it leaves some, the connection holds them, and reads no further. After
+// resume, once the engine's turn ends, it offers them again. `last`: it is being
+// closed, and they will not be offered again.
 #define NNG_PAIR_SMALL ((size_t)4096)
 typedef struct {
   const uint8_t *data;
   size_t size;
 } nng_pair_small;
 typedef size_t (*nng_pair_taker_cb)(void *arg, const nng_pair_small *messages,
-                                    size_t count);
+                                    size_t count, bool last);
 extern void nng_pair_conn_on_message(nng_stream *, nng_pair_taker_cb,
                                      void *arg);
+extern bool nng_pair_conn_holds(nng_stream *);
+extern void nng_pair_conn_resume(nng_stream *);
+// Copies up to `max` of the messages that it holds, and of those that can be
+// read behind them, to `room`, one behind the other, as long as they fit in.
+// `sizes` gets the size of each. Returns how many there are; `room_size` is what
+// is left of it.
+extern size_t nng_pair_conn_pull(nng_stream *, uint8_t *room, size_t *room_size,
+                                 int32_t *sizes, size_t max);
 
 // For the sender of a large message (smaller ones are not touched), under the
 // lock, when everything before it is sent: begins to write it from where its

@@ -56,7 +56,7 @@ engine *engine_create(void) {
   e->alive = true;
   NNI_LIST_INIT(&e->tasks, nni_task, task_node);
   nni_plat_cv_init(&e->changed, NULL);
-  engine_unflushed_init(e);
+  engine_due_init(e);
   engine_bind(e);
   if (nni_aio_alloc(&e->trimmer, engine_trimmed, e) != 0) {
     e->alive = false;
@@ -158,7 +158,7 @@ void engine_turn(engine *e) {
     more = poller_look(e->poller);
     more = engine_run_tasks(e) || more;
   }
-  engine_flush(e);
+  engine_serve_due(e);
   engine_end(e, more || !nni_list_empty(&e->tasks));
 }
 
@@ -169,7 +169,7 @@ void engine_settle(engine *e) {
   nng_pair_lock.current = e;
   for (int i = 0; i < TURN_ROUNDS && more; i++) {
     (void)engine_run_tasks(e);
-    engine_flush(e);
+    engine_serve_due(e);
     more = !nni_list_empty(&e->tasks);
   }
   engine_end(e, more);
@@ -199,7 +199,7 @@ void engine_leave(engine *e) {
   if (!nni_list_empty(&e->tasks) && !engine_is_running(e)) {
     (void)engine_run_tasks(e);
   }
-  if (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->unflushed)) {
+  if (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->due)) {
     engine_wake(e);
   }
   lock_release();

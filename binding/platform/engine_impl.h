@@ -20,7 +20,7 @@ struct engine {
   size_t moved;    // bytes read and written since the turn began
   nni_list tasks;
   nni_plat_cv changed;  // a task was added, or is done
-  nni_list unflushed;   // connections with gathered bytes
+  nni_list due;         // connections with something to write or to resume
   atomic_bool asked;    // engine_asked, engine_heard: read without the lock
   atomic_bool heard;
   struct conn *recent;  // that was ready last, while it is open
@@ -54,9 +54,9 @@ extern bool engine_run_tasks(engine *);
 #define ROUND_TASKS 512
 #define TURN_BYTES ((size_t)2 * 1024 * 1024)
 
-// conn.c: the connections with gathered bytes; writes those.
-extern void engine_unflushed_init(engine *);
-extern void engine_flush(engine *);
+// conn.c: sees to the connections that are due.
+extern void engine_due_init(engine *);
+extern void engine_serve_due(engine *);
 // conn.c: reads from the most recent one, without asking the poller.
 extern void engine_read_recent(engine *);
 

@@ -117,7 +117,7 @@ void nni_task_wait(nni_task *task) {
     }
   }
   if (e != NULL &&
-      (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->unflushed))) {
+      (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->due))) {
     engine_wake(e);  // for what the tasks have left
   }
   lock_release();
