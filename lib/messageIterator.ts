@@ -32,7 +32,9 @@ export class MessageIterator implements AsyncGenerator<
     if (this.#waiting === 0 && !this.#ended) {
       const value = this.#receiver.tryBatched()
       if (value !== undefined) {
-        return this.#receiver.settle({ value, done: false }, value.length)
+        return this.#receiver.isDue(value)
+          ? this.#receiver.hold({ value, done: false })
+          : Promise.resolve({ value, done: false })
       }
     }
     return this.#inTurn(() => this.#wait())

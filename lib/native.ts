@@ -86,6 +86,8 @@ export interface NativeSocket {
     from: number,
     end: number
   ): number
+  /** Opens the outbox for this socket (outbox.ts); returns whether it could. */
+  openOutbox(): boolean
   /** Sends what is in line while there is room; returns how many ever left it. */
   flushQueue(): number
   /** The `number`th message ever queued, from 0, is not to be sent. */

@@ -157,8 +157,34 @@ export class Sender {
     return status === SEND_ACCEPTED
   }
 
-  async sendMany(
+  sendMany(
     messages: Iterable<MessageData>,
+    options: WaitOptions,
+    entry: Entry
+  ): Promise<void> {
+    let staged = 0
+    if (
+      Array.isArray(messages) &&
+      messages.length <= STREAK_MESSAGES &&
+      options.signal === undefined &&
+      this.#waiting.size === 0 &&
+      !this.#closed
+    ) {
+      // Most of the time all of them are accepted at once.
+      outbox.open(this.#native)
+      staged = outbox.stage(this.#native, messages, this.#maxSize)
+      if (staged === messages.length && staged > 0) {
+        const bytes = outbox.publish(this.#native)
+        if (bytes >= 0) return this.#yielding.done(staged, bytes)
+      }
+    }
+    return this.#sendList(messages, staged, options, entry)
+  }
+
+  /** Nothing of it is sent if there is anything in it that cannot be. */
+  async #sendList(
+    messages: Iterable<MessageData>,
+    staged: number,
     options: WaitOptions,
     entry: Entry
   ): Promise<void> {
@@ -177,11 +203,18 @@ export class Sender {
     // messages: a batch that is accepted at once does without.
     let site: CallSite | undefined
     const deadline = performance.now() + timeout
-    for (let next = 0; ;) {
+    let next = 0
+    if (
+      staged > 0 &&
+      this.#waiting.size === 0 &&
+      outbox.publish(this.#native) >= 0
+    ) {
+      next = staged
+    }
+    for (let first = 0; ; first = next) {
       if (this.#closed) {
         throw at(new NngError(NNG.ECLOSED, 'send'), site ?? callSite(entry))
       }
-      const first = next
       const { end, bytes } = batch(list, first)
       if (this.#waiting.size === 0) {
         next = this.#sendBatch(list, next, end)
@@ -345,6 +378,7 @@ export class Sender {
   #accepted(messages: number, bytes: number): Promise<void> {
     if (
       bytes < LARGE ||
+      outbox.isOpen(this.#native) ||
       this.#native.backlog() <= AHEAD_BYTES ||
       // A peer that has taken nothing since is not waited for again.
       this.#native.finished() === this.#stuckAt

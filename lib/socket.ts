@@ -311,7 +311,7 @@ export class PairSocket
       // The common case, with nothing to check.
       const message = this.#receiver.tryBatched()
       if (message !== undefined) {
-        return this.#receiver.settle(message, message.length)
+        return this.#receiver.settle(message)
       }
     }
     try {

@@ -35,20 +35,13 @@ export class Yielding {
     for (const settle of held) settle()
   }
 
-  /** The result of a call that has moved so much. */
-  resolve<T>(value: T, messages: number, bytes: number): Promise<T> {
-    return this.#isDue(messages, bytes)
-      ? this.#hold(value)
-      : Promise.resolve(value)
-  }
-
-  /** As `resolve`, of a call that has none to give. */
+  /** The result of a call that has moved so much, and has none to give. */
   done(messages: number, bytes: number): Promise<void> {
-    return this.#isDue(messages, bytes) ? this.#hold(undefined) : DONE
+    return this.isDue(messages, bytes) ? this.hold(undefined) : DONE
   }
 
-  /** Whether a result is to wait for the next turn. */
-  #isDue(messages: number, bytes: number): boolean {
+  /** Whether the result of a call that has moved so much is to be held. */
+  isDue(messages: number, bytes: number): boolean {
     if (this.#immediate !== undefined) return true
     this.#done += messages * MESSAGE_COST + bytes
     if (this.#done < STREAK_BYTES) return false
@@ -56,7 +49,8 @@ export class Yielding {
     return true
   }
 
-  #hold<T>(value: T): Promise<T> {
+  /** A promise for a result that comes with the next turn. */
+  hold<T>(value: T): Promise<T> {
     const held = (this.#held ??= [])
     return new Promise((resolve) => held.push(() => resolve(value)))
   }

@@ -30,18 +30,18 @@ bool Outbox::Open(Socket* socket) {
   size_t head = 0;
   const size_t room = socket->GatherRoom(&head);
   if (room < head + Inbox::kSmall) return false;
-  shared_->room = static_cast<int32_t>(std::min(room, size_t{kBytes}));
-  shared_->head = static_cast<int32_t>(head);
+  shared_->room = static_cast<uint32_t>(std::min(room, size_t{kBytes}));
+  shared_->head = static_cast<uint32_t>(head);
   socket_ = socket;
   return true;
 }
 
 void Outbox::CommitAll() {
-  const int32_t count = shared_->count;
+  const size_t count = shared_->count;
+  const size_t used = shared_->used;
   shared_->count = shared_->used = shared_->room = 0;
   if (count > 0) {
-    socket_->SendAccepted(shared_->bytes, shared_->sizes,
-                          static_cast<size_t>(count));
+    socket_->SendAccepted(shared_->bytes, used, count, shared_->head);
   }
   socket_ = nullptr;
 }

@@ -3,11 +3,12 @@
 // by one socket at a time.
 //
 // It is open while that socket's connection has room, and nothing that it has
-// sent waits in NNG. Commit puts what is in it where a send would have put it,
-// and closes it. That comes first whenever the environment's thread is about
-// to do anything with the engine or a socket, so that nobody can tell the
-// difference. (Other threads may: a connection can end under an open outbox.
-// What cannot be kept then is lost as what has gathered is.)
+// sent waits in NNG. The messages are there as they go over the wire. Commit
+// puts them where a send would have put them, and closes it. That comes first
+// whenever the environment's thread is about to do anything with the engine or
+// a socket, so that nobody can tell the difference. (Other threads may: a
+// connection can end under an open outbox. What cannot be kept then is lost as
+// what has gathered is.)
 //
 // Ownership. The memory belongs to this and to the ArrayBuffer that shows it
 // to JavaScript, whichever lives longer.
@@ -38,16 +39,14 @@ class Outbox {
   bool Open(Socket* socket);
 
  private:
-  static constexpr int32_t kMessages = 2048;
-  static constexpr int32_t kBytes = 64 * 1024;
+  static constexpr uint32_t kBytes = 32 * 1024;
 
   // As lib/outbox.ts has it.
   struct Shared {
-    int32_t count;  // how many messages there are
-    int32_t used;   // their bytes
-    int32_t room;   // for how many bytes there is room; closed: 0
-    int32_t head;   // that each message takes on top of its own
-    int32_t sizes[kMessages];
+    uint32_t count;  // how many messages there are
+    uint32_t used;   // their bytes, with their heads
+    uint32_t room;   // for how many there is room; closed: 0
+    uint32_t head;   // how many of them each head takes
     uint8_t bytes[kBytes];
   };
 

@@ -86,6 +86,7 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
       {
           InstanceMethod<&SocketWrap::Send>("send"),
           InstanceMethod<&SocketWrap::SendMany>("sendMany"),
+          InstanceMethod<&SocketWrap::OpenOutbox>("openOutbox"),
           InstanceMethod<&SocketWrap::FlushQueue>("flushQueue"),
           InstanceMethod<&SocketWrap::CancelQueued>("cancelQueued"),
           InstanceMethod<&SocketWrap::Accepted>("accepted"),
@@ -247,6 +248,11 @@ Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
   }
   ReportMemory(info.Env());
   return Napi::Number::New(info.Env(), i);
+}
+
+Napi::Value SocketWrap::OpenOutbox(const Napi::CallbackInfo& info) {
+  hub_->outbox().Commit();
+  return Napi::Boolean::New(info.Env(), hub_->outbox().Open(socket_.get()));
 }
 
 Napi::Value SocketWrap::FlushQueue(const Napi::CallbackInfo& info) {

@@ -33,6 +33,7 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
  private:
   Napi::Value Send(const Napi::CallbackInfo& info);
   Napi::Value SendMany(const Napi::CallbackInfo& info);
+  Napi::Value OpenOutbox(const Napi::CallbackInfo& info);
   Napi::Value FlushQueue(const Napi::CallbackInfo& info);
   void CancelQueued(const Napi::CallbackInfo& info);
   Napi::Value Accepted(const Napi::CallbackInfo& info);

@@ -176,10 +176,7 @@ int Socket::Send(Message* message, bool queue) {
 
 int Socket::Send(const uint8_t* data, size_t size, bool queue) {
   EngineScope scope(engine_);
-  if (size <= NNG_PAIR_GATHER_MAX) {
-    const int32_t sizes[] = {static_cast<int32_t>(size)};
-    if (Gather(data, sizes, 1) == 1) return 0;
-  }
+  if (Gather(data, size)) return 0;
   nng_msg* msg;
   int rv = nng_msg_alloc(&msg, size);
   if (rv != 0) return -rv;
@@ -201,29 +198,24 @@ bool Socket::CanGather() const {
   return conn_ != nullptr && queue_.empty() && accepted_ == finished_;
 }
 
-// Returns how many of the messages, which lie one behind the other, it was
-// given.
-size_t Socket::Gather(const uint8_t* data, const int32_t* sizes, size_t count) {
-  size_t n = 0;
-#if defined(NNG_PAIR_OWN_CONN)
-  if (!CanGather()) return 0;
-  size_t bytes = 0;
-  for (; n < count; n++) {
-    const size_t size = static_cast<size_t>(sizes[n]);
-    if (!nng_pair_conn_gather(conn_, data + bytes, size)) break;
-    bytes += size;
-  }
+void Socket::CountSent(uint64_t messages, uint64_t bytes) {
   Lock lock(mutex_);
-  accepted_ += n;
-  finished_ += n;
-  messages_sent_ += n;
+  accepted_ += messages;
+  finished_ += messages;
+  messages_sent_ += messages;
   bytes_sent_ += bytes;
+}
+
+bool Socket::Gather(const uint8_t* data, size_t size) {
+#if defined(NNG_PAIR_OWN_CONN)
+  if (!CanGather() || !nng_pair_conn_gather(conn_, data, size)) return false;
+  CountSent(1, size);
+  return true;
 #else
   (void)data;
-  (void)sizes;
-  (void)count;
+  (void)size;
+  return false;
 #endif
-  return n;
 }
 
 size_t Socket::GatherRoom(size_t* head) {
@@ -236,21 +228,38 @@ size_t Socket::GatherRoom(size_t* head) {
 #endif
 }
 
-void Socket::SendAccepted(const uint8_t* data, const int32_t* sizes,
-                          size_t count) {
+void Socket::SendAccepted(const uint8_t* frames, size_t size, size_t count,
+                          size_t head) {
+#if defined(NNG_PAIR_OWN_CONN)
   EngineScope scope(engine_);
-  const size_t gathered = Gather(data, sizes, count);
-  for (size_t i = 0; i < count; i++) {
-    const size_t size = static_cast<size_t>(sizes[i]);
-    // The connection may have ended meanwhile, and the send buffer be full.
-    if (i >= gathered && Send(data, size, false) != 0) {
+  if (CanGather()) {
+    const uint64_t bytes = size - count * head;
+    // Before they may be seen to have left (OnFlushed).
+    CountSent(count, bytes);
+    if (nng_pair_conn_gather_frames(conn_, frames, size,
+                                    static_cast<unsigned>(count))) {
+      return;
+    }
+    CountSent(uint64_t{0} - count, uint64_t{0} - bytes);
+  }
+  // The connection has ended meanwhile, and the send buffer may be full.
+  while (count-- > 0) {
+    const uint8_t* body = frames + head;
+    const size_t length = size_t{body[-2]} << 8 | body[-1];
+    if (Send(body, length, false) != 0) {
       Lock lock(mutex_);
       accepted_++;
       finished_++;
       messages_lost_++;
     }
-    data += size;
+    frames = body + length;
   }
+#else
+  (void)frames;
+  (void)size;
+  (void)count;
+  (void)head;
+#endif
 }
 
 bool Socket::StartWriting(const uint8_t* data, size_t size, size_t* done) {

@@ -108,11 +108,12 @@ class Socket : public std::enable_shared_from_this<Socket> {
   int Send(Message* message, bool queue);
   // As above, with a copy of these bytes.
   int Send(const uint8_t* data, size_t size, bool queue);
-  // How many bytes of small messages are sure to be accepted, while nobody else
-  // uses the socket, and how many each takes on top of its own; and sends such
-  // messages, which lie one behind the other.
+  // How many bytes of small messages with their heads are sure to be accepted,
+  // while nobody else uses the socket, and how many of them each head takes;
+  // and sends such messages (conn.h).
   size_t GatherRoom(size_t* head);
-  void SendAccepted(const uint8_t* data, const int32_t* sizes, size_t count);
+  void SendAccepted(const uint8_t* frames, size_t size, size_t count,
+                    size_t head);
   // Accepts queued messages while there is room; returns how many have ever
   // left the queue, cancelled ones included. Asks to be woken if any are left.
   uint64_t FlushQueue();
@@ -205,13 +206,14 @@ class Socket : public std::enable_shared_from_this<Socket> {
   bool Held() const;
   size_t Pull(Room* room, int32_t* sizes, size_t max);
   void FetchNow();
-  void FlushGathered();  // under NNG's lock
+  void FlushGathered();         // under NNG's lock
   void PushEvent(Event event);  // under mutex_
-  bool CountFinished();         // under mutex_; whether to wake the owner
-  Amount Gathered() const;      // under NNG's lock and mutex_
+  void CountSent(uint64_t messages, uint64_t bytes);
+  bool CountFinished();     // under mutex_; whether to wake the owner
+  Amount Gathered() const;  // under NNG's lock and mutex_
   // conn.h, under NNG's lock.
   bool CanGather() const;
-  size_t Gather(const uint8_t* data, const int32_t* sizes, size_t count);
+  bool Gather(const uint8_t* data, size_t size);
   bool StartWriting(const uint8_t* data, size_t size, size_t* done);
   void ForsakeWriting();
 

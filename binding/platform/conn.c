@@ -61,6 +61,8 @@
 #define BUFFER_SIZE ((size_t)64 * 1024)
 // Reads from this size on go straight into the message.
 #define DIRECT_MIN ((size_t)16 * 1024)
+// Of what has gathered, so much is worth a write before the loop sleeps.
+#define WRITE_MIN ((size_t)32 * 1024)
 // Behind such a read comes another, most likely: what is read ahead of it, into
 // the buffer, has to be copied.
 #define LITTLE_AHEAD ((size_t)4 * 1024)
@@ -100,12 +102,12 @@ typedef struct conn {
   bool sure;      // it was seen to be empty since the poller knows it
   bool hung_up;   // there is an end to be read behind the last bytes
   bool at_head;   // the read in line, or to come, is of a message's head
-  size_t max;     // a longer message is an error; 0: none is
-  nng_pair_taker_cb taker;
-  void *taker_arg;
   bool held;      // small messages are at the front that the taker left there
   bool pulling;   // they are being copied out: the taker is not asked
   bool resuming;  // it will be
+  size_t max;     // a longer message is an error; 0: none is
+  nng_pair_taker_cb taker;
+  void *taker_arg;
 
   uint8_t *wbuf;  // bytes that have gathered
   size_t wpos;
@@ -614,6 +616,14 @@ static bool conn_gathers(const conn *c) {
          nni_list_empty((nni_list *)&c->writeq);
 }
 
+static bool conn_need_wbuf(conn *c) {
+  if (c->wbuf == NULL && (c->wbuf = nni_alloc(BUFFER_SIZE)) == NULL) {
+    return false;
+  }
+  conn_make_due(c);
+  return true;
+}
+
 // Room for a small write in the buffer, if the kernel takes more; else NULL.
 static uint8_t *conn_room(conn *c, size_t size) {
   if (!conn_gathers(c) || size > NNG_PAIR_GATHER_MAX) {
@@ -626,11 +636,8 @@ static uint8_t *conn_room(conn *c, size_t size) {
       return NULL;
     }
   }
-  if (c->wbuf == NULL) {
-    if ((c->wbuf = nni_alloc(BUFFER_SIZE)) == NULL) {
-      return NULL;
-    }
-    conn_make_due(c);
+  if (!conn_need_wbuf(c)) {
+    return NULL;
   }
   // The SP header, which goes first, is no message.
   if (c->bytes_sent + c->wlen == 0) {
@@ -1098,6 +1105,46 @@ bool nng_pair_conn_gather(nng_stream *s, const void *data, size_t size) {
   NNI_PUT64(at, (uint64_t)size);
   if (size > 0) {
     memcpy(at + 8, data, size);
+  }
+  return true;
+}
+
+bool nng_pair_conn_gather_frames(nng_stream *s, const void *frames, size_t size,
+                                 unsigned count) {
+  conn *c = (conn *)s;
+  ssize_t n = 0;
+
+  if (!conn_gathers(c) || c->wlen + size > BUFFER_SIZE || !conn_need_wbuf(c)) {
+    return false;
+  }
+  // What is written at once need not be copied.
+  if (c->wlen + size >= WRITE_MIN) {
+    const size_t rest = c->wlen - c->wpos;
+    struct iovec iov[2] = {
+        {.iov_base = c->wbuf + c->wpos, .iov_len = rest},
+        {.iov_base = (void *)frames, .iov_len = size},
+    };
+    const int skip = rest > 0 ? 0 : 1;
+
+    n = conn_sendmsg(c, iov + skip, 2 - skip, rest + size);
+    if (n == (ssize_t)(rest + size)) {
+      conn_flushed(c);
+      return true;
+    }
+  }
+  c->gathered += count;
+  c->gathered_bytes += size - count * sp_head_size(c->ipc);
+  if (n < 0) {
+    return true;  // they go down with the connection
+  }
+  memcpy(c->wbuf + c->wlen, frames, size);
+  c->wlen += size;
+  if (n > 0) {
+    c->wpos += (size_t)n;
+    conn_partly_flushed(c);
+  }
+  if (c->blocked) {
+    conn_arm(c);
   }
   return true;
 }

@@ -39,13 +39,18 @@ extern bool nng_pair_conn_put(nng_stream *, nng_msg *);
 #define NNG_PAIR_GATHER_MAX ((size_t)16 * 1024)
 extern bool nng_pair_conn_gather(nng_stream *, const void *data, size_t size);
 // For how many bytes there is room without a write, and how many of them each
-// message takes for its head.
+// message takes for its head: the length of its body as 64 bits, big endian,
+// and with 9 bytes a 1 before that.
 extern size_t nng_pair_conn_room(nng_stream *, size_t *head);
+// Such messages, with their heads, at most as many as there is room for: as if
+// each had been given to nng_pair_conn_gather.
+extern bool nng_pair_conn_gather_frames(nng_stream *, const void *frames,
+                                        size_t size, unsigned count);
 // Who gets messages of at most NNG_PAIR_SMALL bytes (SMALL in lib/arena.ts) as
 // they arrive, and returns how many of them it takes; larger ones go through
-// NNG. If it leaves some, the connection holds them, and reads no further. After
-// resume, once the engine's turn ends, it offers them again. `last`: it is being
-// closed, and they will not be offered again.
+// NNG. If it leaves some, the connection holds them, and reads no further.
+// After resume, once the engine's turn ends, it offers them again. `last`: it
+// is being closed, and they will not be offered again.
 #define NNG_PAIR_SMALL ((size_t)4096)
 typedef struct {
   const uint8_t *data;
@@ -59,8 +64,8 @@ extern bool nng_pair_conn_holds(nng_stream *);
 extern void nng_pair_conn_resume(nng_stream *);
 // Copies up to `max` of the messages that it holds, and of those that can be
 // read behind them, to `room`, one behind the other, as long as they fit in.
-// `sizes` gets the size of each. Returns how many there are; `room_size` is what
-// is left of it.
+// `sizes` gets the size of each. Returns how many there are; `room_size` is
+// what is left of it.
 extern size_t nng_pair_conn_pull(nng_stream *, uint8_t *room, size_t *room_size,
                                  int32_t *sizes, size_t max);
 

@@ -116,8 +116,7 @@ void nni_task_wait(nni_task *task) {
       nni_cv_wait(&task->task_cv);
     }
   }
-  if (e != NULL &&
-      (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->due))) {
+  if (e != NULL && (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->due))) {
     engine_wake(e);  // for what the tasks have left
   }
   lock_release();
