@@ -103,10 +103,11 @@ class Outbox {
 
   /**
    * Writes a message of at most `most` bytes, with its head before it; returns
-   * where it ends, or 0 if there is no room.
+   * where it ends, or 0 if there is no room for it.
    */
   #write(at: number, data: string | Uint8Array, most: number): number {
     const state = this.#state
+    if (state[ROOM] === 0) return 0
     const body = at + state[HEAD]!
     const room = Math.min(most, state[ROOM]! - body)
     let size = data.length
