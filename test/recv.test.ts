@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { PairSocket } from '../lib'
 import { settle } from './support/full'
-import { connectedPair, socket, transports } from './support/transports'
+import { connectedPair, freeUrl, socket, transports } from './support/transports'
 import { until } from './support/until'
 
 function numbers(count: number): string[] {
@@ -41,6 +41,36 @@ describe.each(transports)('recv over %s', (transport) => {
         expect(messagesReceived).toBe(got.length + unreadMessages)
       }
       expect(got).toEqual(numbers(recvBuffer + 50))
+    }
+  )
+
+  test.each([0, 1, 128])(
+    'recvBuffer %d: a message that goes down with its connection is not waited for',
+    async (recvBuffer) => {
+      const large = Buffer.alloc(10_000, 'x')
+      const listening = socket({ recvBuffer })
+      const listener = await listening.listen(freeUrl(transport))
+      const dialing = socket()
+      const connected = once(listening, 'connect')
+      await dialing.dial(listener.url)
+      await connected
+      await dialing.sendMany(Array<Buffer>(recvBuffer + 10).fill(large))
+      await until(() => listening.stats().unreadMessages === recvBuffer)
+      // One of them has arrived, and finds no room.
+      await settle(transport)
+      const gone = once(listening, 'disconnect')
+      await listener.close()
+      await gone
+      const { url } = await listening.listen(freeUrl(transport))
+      const sender = socket()
+      await sender.dial(url)
+      await sender.sendMany(numbers(300))
+      for (let i = 0; i < recvBuffer; i++) {
+        expect(await listening.recv()).toHaveLength(large.length)
+      }
+      for (const text of numbers(300)) {
+        expect(String(await listening.recv())).toBe(text)
+      }
     }
   )
 

@@ -632,6 +632,8 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
         break;
       case PAIR0_STOP:
         self->has_peer_ = false;
+        // It has gone down with the pipe.
+        self->left_behind_ = false;
 #if defined(NNG_PAIR_OWN_CONN)
         if (self->conn_ != nullptr) {
           // What had gathered never left.

@@ -366,9 +366,8 @@ static size_t conn_small(const conn *c, nng_pair_small *messages, size_t max) {
   return n;
 }
 
-// Offers the taker the small messages at the front. Returns false if it leaves
-// some.
-static bool conn_offer(conn *c, bool last) {
+// Offers the taker the small messages at the front, and holds those it leaves.
+static void conn_offer(conn *c, bool last) {
   nng_pair_small messages[64];
   size_t n;
 
@@ -381,22 +380,23 @@ static bool conn_offer(conn *c, bool last) {
                       (c->rbuf + c->rpos)));
     }
     if (taken < n) {
-      return false;
+      c->held = true;
+      return;
     }
   }
-  return true;
 }
 
-// Gives the taker what it takes of small messages, and holds what it does not.
-// Returns false if there is nothing else to be read now.
+// Sees to the small messages at the front. Returns false if there is nothing
+// else to be read now.
 static bool conn_hand_over(conn *c) {
   nng_pair_small first;
   uint64_t size;
 
   for (;;) {
-    if (!c->held) {
-      c->held =
-          c->pulling ? conn_small(c, &first, 1) > 0 : !conn_offer(c, false);
+    if (c->pulling) {
+      c->held = conn_small(c, &first, 1) > 0;
+    } else if (!c->held) {
+      conn_offer(c, false);
     }
     if (c->held) {
       return false;
@@ -832,7 +832,7 @@ static void conn_close(void *arg) {
       c->engine->recent = NULL;
     }
     if (c->held) {
-      (void)conn_offer(c, true);
+      conn_offer(c, true);
     }
     c->held = c->resuming = false;
     conn_fail_list(&c->readq, NNG_ECLOSED);

@@ -47,10 +47,10 @@ extern size_t nng_pair_conn_room(nng_stream *, size_t *head);
 extern bool nng_pair_conn_gather_frames(nng_stream *, const void *frames,
                                         size_t size, unsigned count);
 // Who gets messages of at most NNG_PAIR_SMALL bytes (SMALL in lib/arena.ts) as
-// they arrive, and returns how many of them it takes; larger ones go through
-// NNG. If it leaves some, the connection holds them, and reads no further.
-// After resume, once the engine's turn ends, it offers them again. `last`: it
-// is being closed, and they will not be offered again.
+// they arrive, and returns how many of them it takes. If it leaves some, the
+// connection holds them, and reads no further. After resume, once the engine's
+// turn ends, it offers them again. `last`: it is being closed, and they will
+// not be offered again. Larger messages go through NNG.
 #define NNG_PAIR_SMALL ((size_t)4096)
 typedef struct {
   const uint8_t *data;
