@@ -15,8 +15,8 @@ export interface PairSocketOptions {
    */
   sendBuffer?: number | undefined
   /**
-   * How many messages are read ahead of `recv()`: 0 to 8192. The connection
-   * holds one more. Default: 128.
+   * How many messages are read ahead of `recv()`, besides what the connection
+   * holds, one or 64 KiB of small ones: 0 to 8192. Default: 128.
    */
   recvBuffer?: number | undefined
   /**
