@@ -19,25 +19,91 @@ describe.each(transports)('small messages in a row over %s', (transport) => {
       Array.from({ length: 5 }, () => connectedPair(transport))
     )
     const expected: Buffer[][] = pairs.map(() => [])
+    const message = (i: number) =>
+      Buffer.alloc(Math.floor(next() * (next() < 0.05 ? 20_000 : 100)), i)
+    const end = Buffer.from('the end')
+    const received = pairs.map(async ({ listening }) => {
+      const list: Buffer[] = []
+      while (!list.at(-1)?.equals(end)) list.push(await listening.recv())
+      return list
+    })
     const sends: Promise<void>[] = []
     // Bursts of one socket, and now and then of another.
     for (let i = 0, at = 0; i < 20_000; i++) {
       if (next() < 0.01) at = Math.floor(next() * pairs.length)
-      const size = Math.floor(next() * (next() < 0.05 ? 20_000 : 100))
-      const data = Buffer.alloc(size, i)
-      expected[at]!.push(data)
-      if (next() < 0.9) sends.push(pairs[at]!.dialing.send(data))
-      else sends.push(pairs[at]!.dialing.sendMany([data]))
+      const { dialing } = pairs[at]!
+      const list = [message(i)]
+      if (next() < 0.9) {
+        sends.push(dialing.send(list[0]!))
+      } else if (next() < 0.5) {
+        sends.push(dialing.sendMany(list))
+      } else {
+        // Those of a longer list wait together, and others could come between.
+        list.length = Math.floor(next() * (next() < 0.1 ? 1000 : 10))
+        for (let j = 0; j < list.length; j++) list[j] = message(i)
+        await Promise.all(sends)
+        await dialing.sendMany(list)
+      }
+      expected[at]!.push(...list)
     }
-    await Promise.all(
-      pairs.map(async ({ listening }, at) => {
-        for (const data of expected[at]!) {
-          expect((await listening.recv()).equals(data)).toBe(true)
+    await Promise.all(sends)
+    for (const [at, { dialing }] of pairs.entries()) {
+      await dialing.send(end)
+      expected[at]!.push(end)
+    }
+    for (const [at, list] of (await Promise.all(received)).entries()) {
+      expect(Buffer.concat(list).equals(Buffer.concat(expected[at]!))).toBe(
+        true
+      )
+      expect(list.map(({ length }) => length)).toEqual(
+        expected[at]!.map(({ length }) => length)
+      )
+    }
+  })
+
+  test('nothing of a list is sent if there is anything in it that cannot be', async () => {
+    const { listening, dialing } = await connectedPair(transport, {
+      dialing: { maxMessageSize: 1000 }
+    })
+    await dialing.send('first')
+    const small = Array<string>(100).fill('small')
+    await expect(
+      dialing.sendMany([...small, Buffer.alloc(1001)])
+    ).rejects.toMatchObject({ code: 'EMSGSIZE' })
+    await expect(
+      dialing.sendMany([...small, 17 as unknown as string])
+    ).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    await dialing.sendMany(['second', 'third'])
+    for (const text of ['first', 'second', 'third']) {
+      expect(String(await listening.recv())).toBe(text)
+    }
+  })
+
+  test.each(['trySend', 'stats'] as const)(
+    'a list that calls %s when it is read is sent once, in order',
+    async (call) => {
+      const { listening, dialing } = await connectedPair(transport)
+      await dialing.send('first')
+      const list = ['a', '', 'c']
+      Object.defineProperty(list, 1, {
+        get() {
+          dialing[call]('from within')
+          return 'b'
         }
       })
-    )
-    await Promise.all(sends)
-  })
+      await dialing.sendMany(list)
+      await dialing.sendMany(['last'])
+      const got: string[] = []
+      while (got.at(-1) !== 'last') got.push(String(await listening.recv()))
+      expect(got.filter((text) => text !== 'from within')).toEqual([
+        'first',
+        'a',
+        'b',
+        'c',
+        'last'
+      ])
+    }
+  )
 
   test('text is what Node makes of it', async () => {
     const next = random(5)

@@ -2,7 +2,13 @@ import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { PairSocket } from '../lib'
 import { settle } from './support/full'
-import { connectedPair, freeUrl, socket, transports } from './support/transports'
+import { RawPeer, frame } from './support/rawPeer'
+import {
+  connectedPair,
+  freeUrl,
+  socket,
+  transports
+} from './support/transports'
 import { until } from './support/until'
 
 function numbers(count: number): string[] {
@@ -73,6 +79,21 @@ describe.each(transports)('recv over %s', (transport) => {
       }
     }
   )
+
+  test('what was read when the connection is closed here is not lost', async () => {
+    const listening = socket({ recvBuffer: 1 })
+    const listener = await listening.listen(freeUrl(transport))
+    const raw = await RawPeer.shake(listener.url)
+    // All at once: it is one read.
+    await raw.write(...numbers(20).map((text) => frame(transport, text)))
+    await until(() => listening.stats().unreadMessages === 1)
+    const gone = once(listening, 'disconnect')
+    await listener.close()
+    await gone
+    for (const text of numbers(20)) {
+      expect(String(await listening.recv())).toBe(text)
+    }
+  })
 
   test('thousands of calls are served first come, first served', async () => {
     const { listening, dialing } = await connectedPair(transport)

@@ -270,6 +270,17 @@ const terminator: Main<
     ['fd', 'task']
       .map((what) => fs.readdirSync(`/proc/self/${what}`).length)
       .join(' descriptors, ') + ' threads'
+  // Connections end on a thread of NNG's, a little later.
+  const settled = async () => {
+    let last = held()
+    for (let same = 0; same < 20; same++) {
+      await sleep(10)
+      const now = held()
+      if (now !== last) same = 0
+      last = now
+    }
+    return last
+  }
   let first: string | undefined
   for (let round = 0; round < rounds; round++) {
     const endings = await Promise.all([
@@ -283,7 +294,7 @@ const terminator: Main<
     if (exchanged === before) throw new Error('the main thread stood still')
     await Promise.all(endings.map((end) => end()))
     // The first round has brought what stays: the thread pool, V8's threads.
-    first ??= held()
+    first ??= await settled()
     while (held() !== first) await turn()
     say(
       `round ${round}: ${exchanged} messages, ${held()}, ` +

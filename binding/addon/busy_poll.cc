@@ -5,9 +5,41 @@
 #endif
 
 #include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <thread>
 #include <utility>
 
+#include "convert.h"
+
 namespace nng_pair {
+
+namespace {
+
+// Longer than it takes to be woken up, and to wake up somebody.
+constexpr std::chrono::microseconds kLimit(50);
+// In microseconds: an hour is as good as for ever.
+constexpr uint64_t kMost = uint64_t{3600} * 1000 * 1000;
+
+// Not where the answer would have to come from the same processor.
+BusyPoll::Clock::duration LimitOf(napi_env env) {
+#if defined(__linux__)
+  std::string text;
+  if (std::thread::hardware_concurrency() < 2) return {};
+  if (!GetEnvironment(env, "NNG_PAIR_BUSY_POLL_US", &text)) return kLimit;
+  const uint64_t limit = std::strtoull(text.c_str(), nullptr, 10);
+  return std::chrono::microseconds(std::min(limit, kMost));
+#else
+  (void)env;
+  return {};
+#endif
+}
+
+}  // namespace
+
+BusyPoll::BusyPoll(napi_env env, const Uv* uv, const uv_loop_s* loop)
+    : uv_(uv), loop_(loop), limit_(LimitOf(env)) {}
 
 void BusyPoll::BeforeSleep(bool asked) {
   if (limit_ == Clock::duration::zero()) return;

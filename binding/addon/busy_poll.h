@@ -13,6 +13,8 @@
 #ifndef NNG_PAIR_ADDON_BUSY_POLL_H
 #define NNG_PAIR_ADDON_BUSY_POLL_H
 
+#include <node_api.h>
+
 #include <chrono>
 
 #include "uv.h"
@@ -23,9 +25,8 @@ class BusyPoll {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // No longer than `limit` at a time; zero is never.
-  BusyPoll(const Uv* uv, const uv_loop_s* loop, Clock::duration limit)
-      : uv_(uv), loop_(loop), limit_(limit) {}
+  // No longer at a time than the environment's NNG_PAIR_BUSY_POLL_US says.
+  BusyPoll(napi_env env, const Uv* uv, const uv_loop_s* loop);
 
   // The loop is about to sleep; whether it has sent what may be a question.
   void BeforeSleep(bool asked);
@@ -45,7 +46,7 @@ class BusyPoll {
 
   const Uv* const uv_;
   const uv_loop_s* const loop_;
-  const Clock::duration limit_;
+  const Clock::duration limit_;  // zero: never
   bool asked_ = false;
   Clock::time_point asked_at_;
   bool awake_ = false;

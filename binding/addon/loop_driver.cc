@@ -1,13 +1,6 @@
 #include "loop_driver.h"
 
-#include <algorithm>
-#include <chrono>
-#include <cstdint>
-#include <cstdlib>
-#include <string>
 #include <utility>
-
-#include "convert.h"
 
 namespace nng_pair {
 
@@ -16,28 +9,6 @@ namespace {
 // JavaScript that is called may set off more to be delivered; after this many
 // rounds the loop's other handles come first.
 constexpr int kRounds = 4;
-
-// Longer than it takes to be woken up, and to wake up somebody.
-constexpr std::chrono::microseconds kBusyPollLimit(50);
-// In microseconds: an hour is as good as for ever.
-constexpr uint64_t kBusyPollMost = uint64_t{3600} * 1000 * 1000;
-
-// NNG_PAIR_BUSY_POLL_US, in microseconds. Not where the answer would have to
-// come from the same processor.
-BusyPoll::Clock::duration BusyPollLimit(napi_env env) {
-#if defined(__linux__)
-  std::string text;
-  if (std::thread::hardware_concurrency() < 2) return {};
-  if (!GetEnvironment(env, "NNG_PAIR_BUSY_POLL_US", &text)) {
-    return kBusyPollLimit;
-  }
-  const uint64_t limit = std::strtoull(text.c_str(), nullptr, 10);
-  return std::chrono::microseconds(std::min(limit, kBusyPollMost));
-#else
-  (void)env;
-  return {};
-#endif
-}
 
 // A handle's data is its first field, in every version of libuv.
 LoopDriver* DriverOf(UvHandle* handle) {
@@ -94,7 +65,7 @@ bool LoopDriver::Start() {
   uv_->prepare_start(prepare_, &OnPrepare);
   uv_->unref(poll_);
   uv_->unref(prepare_);
-  busy_poll_ = std::make_unique<BusyPoll>(uv_, loop, BusyPollLimit(env_));
+  busy_poll_ = std::make_unique<BusyPoll>(env_, uv_, loop);
   open_ = 2;
   return true;
 }
