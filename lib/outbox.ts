@@ -12,6 +12,11 @@ const BYTES = 32 * 1024
 // Looked up once: on a view, an engine does not always do so at compile time.
 const { set } = Uint8Array.prototype
 
+/** Whether it can be sent as it is. */
+export function isBytes(data: unknown): data is string | Uint8Array {
+  return typeof data === 'string' || data instanceof Uint8Array
+}
+
 /**
  * Where a socket that has room leaves small messages without calling the
  * addon, which finds them there before it does anything else. The addon opens
@@ -77,7 +82,7 @@ class Outbox {
     let n = 0
     for (; n < length; n++) {
       const data = list[n]
-      if (typeof data !== 'string' && !(data instanceof Uint8Array)) break
+      if (!isBytes(data)) break
       const end = this.#write(at, data, limit)
       if (end === 0) break
       at = end

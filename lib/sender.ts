@@ -17,7 +17,7 @@ import {
   type NativeSocket
 } from './native'
 import type { WaitOptions } from './options'
-import { outbox } from './outbox'
+import { isBytes, outbox } from './outbox'
 import { Pending } from './pending'
 import { STREAK_BYTES, STREAK_MESSAGES, Yielding } from './yielding'
 
@@ -47,11 +47,6 @@ function checkIterable(messages: unknown): void {
         (messages === null ? 'null' : typeof messages)
     )
   }
-}
-
-/** Whether it can be sent as it is. */
-function isBytes(data: MessageData): data is string | Uint8Array {
-  return typeof data === 'string' || data instanceof Uint8Array
 }
 
 function toBytes(data: MessageData): string | Uint8Array {

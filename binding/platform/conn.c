@@ -348,6 +348,13 @@ static bool conn_takes(const conn *c, uint64_t size) {
   return size <= NNG_PAIR_SMALL && (c->max == 0 || size <= c->max);
 }
 
+// Whether there is a whole message for the taker, and the size of its body.
+static bool conn_whole_small(const conn *c, const uint8_t *at, size_t held,
+                             uint64_t *size) {
+  return conn_head(c, at, held, size) && conn_takes(c, *size) &&
+         *size <= held - sp_head_size(c->ipc);
+}
+
 // The whole small messages at the front of what was read, without the heads.
 static size_t conn_small(const conn *c, nng_pair_small *messages, size_t max) {
   const size_t head = sp_head_size(c->ipc);
@@ -356,8 +363,7 @@ static size_t conn_small(const conn *c, nng_pair_small *messages, size_t max) {
   uint64_t size;
   size_t n = 0;
 
-  while (n < max && conn_head(c, at, left, &size) && conn_takes(c, size) &&
-         size <= left - head) {
+  while (n < max && conn_whole_small(c, at, left, &size)) {
     messages[n].data = at + head;
     messages[n++].size = (size_t)size;
     at += head + (size_t)size;
@@ -1032,9 +1038,8 @@ size_t nng_pair_conn_pull(nng_stream *s, uint8_t *room, size_t *room_size,
     uint64_t size = 0;
     bool whole;
 
-    while ((whole = conn_head(c, at, left, &size) && conn_takes(c, size) &&
-                    size <= left - head) &&
-           n < max && size <= free) {
+    while ((whole = conn_whole_small(c, at, left, &size)) && n < max &&
+           size <= free) {
       memcpy(room, at + head, (size_t)size);
       sizes[n++] = (int32_t)size;
       room += size;
