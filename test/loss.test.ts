@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { PairSocket, PairSocketOptions } from '../lib'
+import { inProcess } from './support/childProcess'
 import { RawPeer, SP_HEADER, frame } from './support/rawPeer'
 import {
   connectedPair,
@@ -175,6 +176,64 @@ describe.each(transports)('a peer that dies over %s', (transport) => {
       for (; (await raw2.recv()).equals(big); count++);
       expect(messagesSent + messagesLost + count).toBe(sent)
     })
+
+    test.each(
+      [0, 1, 2, 8].flatMap((recvBuffer) =>
+        [10, 4096, 4097, 5000, 20_000].map((size) => ({ recvBuffer, size }))
+      )
+    )(
+      'loses nothing although our sends find it dead ($recvBuffer, $size)',
+      async ({ recvBuffer, size }) => {
+        const few = numbered(3, size)
+        const { ours, raw } = await rawPair(transport, { recvBuffer })
+        const gone = once(ours, 'disconnect')
+        await raw.write(...few.map((m) => frame(transport, m)))
+        await die(raw)
+        const sends = async () => {
+          for (let i = 0; i < 5; i++) {
+            ours.trySend(Buffer.alloc(20_000))
+            ours.trySend('small')
+            await turn()
+          }
+        }
+        const got: string[] = []
+        for (let i = 0; i < few.length; i++) {
+          await sends()
+          got.push(String(await ours.recv()))
+        }
+        expect(got).toEqual(few)
+        await gone
+      }
+    )
+  })
+
+  test('killed, loses nothing although our sends find it dead', async () => {
+    const ours = socket({ recvBuffer: 1 })
+    const { url } = await ours.listen(freeUrl(transport))
+    const connected = once(ours, 'connect')
+    const gone = once(ours, 'disconnect')
+    const run = inProcess(
+      async ({ lib, say, sleep }, url, messages) => {
+        const sock = new lib.PairSocket()
+        await sock.dial(url)
+        for (const message of messages) await sock.send(message)
+        await sock.drain()
+        say('drained')
+        await sleep(2 ** 30)
+      },
+      url,
+      numbered(4, 5000)
+    )
+    await connected
+    await run.line('drained')
+    run.kill('SIGKILL')
+    await run.exit
+    for (let i = 0; i < 5; i++) {
+      ours.trySend(Buffer.alloc(20_000))
+      await turn()
+    }
+    expect(await recvAll(ours, 4)).toEqual(numbered(4, 5000))
+    await gone
   })
 
   test('in the middle of a message loses only that one', async () => {

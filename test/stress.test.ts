@@ -12,7 +12,8 @@ import { sourceInProcess, type Tools } from './support/childProcess'
 import { Run } from './support/command'
 import { numbered, type Numbered } from './support/numbered'
 import { random } from './support/random'
-import { Traffic, checkStats, compare } from './support/traffic'
+import { RawPeer, frame } from './support/rawPeer'
+import { Traffic, checkStats, compare, messages } from './support/traffic'
 import { freeUrl, transports, type Transport } from './support/transports'
 import { until } from './support/until'
 
@@ -250,6 +251,118 @@ const unsteady: Kind = async (world, over) => {
   await closeOne(world, one, other, [one.disconnects, other.disconnects])
 }
 
+/** How a peer leaves, with all that it sent in the kernel of this side. */
+const farewells = {
+  'has finished': async (raw: RawPeer) => {
+    await raw.finish()
+    await raw.close()
+  },
+  'closes with what we sent unread': (raw: RawPeer) => raw.close(),
+  resets: (raw: RawPeer) => raw.reset()
+}
+
+/** No more than the kernel takes from a peer although nobody reads. */
+const AT_REST = 40_000
+
+/** Sizes of all kinds around those at which something changes. */
+function* sizesAtRest(next: Next): Generator<number> {
+  let bytes = 0
+  for (let left = 1 + Math.floor(next() * 20); left > 0; left--) {
+    const size = pick(next, 10, 500, 4096, 4097, 5000, 17_000)
+    if ((bytes += size + 9) > AT_REST) return
+    yield size
+  }
+}
+
+/**
+ * A socket that reads when it suits it and sends all the time, and peers that
+ * leave before, while or after it does. Nothing that they sent is lost.
+ */
+const leaving: Kind = async (world, over) => {
+  const { transport, next } = world
+  const ours = world.socket()
+  const { url } = await ours.listen(ownUrl(transport))
+  for (let id = 1; !over() && id < 50; id++) {
+    const connected = new Promise((resolve) => ours.once('connect', resolve))
+    let gone = false
+    ours.once('disconnect', () => (gone = true))
+    const sendSome = () => {
+      while (next() < 0.6) ours.trySend(Buffer.alloc(next() * 20_000))
+    }
+    if (next() < 0.3) sendSome()
+    const sent: Buffer[] = []
+    let left: Promise<unknown>
+    let how: string
+    if (next() < 0.5) {
+      how = 'closes in good order'
+      const peer = world.socket()
+      await peer.dial(url)
+      for (const size of sizesAtRest(next)) {
+        const message = messages.make(id, sent.length, size)
+        if (peer.trySend(message)) sent.push(message)
+        if (next() < 0.2) await turn()
+      }
+      if (next() < 0.5) await connected
+      left = peer.close().then(({ unsent }) => expect(unsent).toBe(0))
+      world.sockets.splice(world.sockets.indexOf(peer), 1)
+    } else {
+      const [name, leave] = pick(next, ...Object.entries(farewells))
+      how = name
+      const raw = await RawPeer.shake(url)
+      for (const size of sizesAtRest(next)) {
+        sent.push(messages.make(id, sent.length, size))
+      }
+      await raw.write(...sent.map((message) => frame(transport, message)))
+      if (next() < 0.5) await connected
+      sendSome()
+      left = leave(raw)
+    }
+    sendSome()
+    // A peer that closes waits for us to read, or for a quiet moment.
+    if (next() < 0.2) await left
+    for (let turns = next() * 5; turns > 1; turns--) await turn()
+    sendSome()
+
+    let count = 0
+    const take = (message: Buffer) => {
+      const [sender, number] = messages.check(message)
+      if (sender !== id || number !== count++) {
+        throw new Error(`message ${number} of ${sender} after ${count}`)
+      }
+    }
+    for (;;) {
+      // What a peer has sent is there when its disconnect is told.
+      const last = gone
+      const kind = next()
+      let some: Buffer[] = []
+      if (last || kind < 0.4) {
+        const message = ours.tryRecv()
+        if (message !== undefined) some = [message]
+      } else {
+        const call =
+          kind < 0.7
+            ? ours.recv({ timeout: 1 }).then((message) => [message])
+            : ours.recvMany(1 + Math.floor(next() * 4), { timeout: 1 })
+        some = await call.catch((error: unknown) => {
+          if ((error as NngError).code !== 'ETIMEDOUT') throw error
+          return []
+        })
+      }
+      some.forEach(take)
+      if (last && some.length === 0) break
+      sendSome()
+      if (next() < 0.3) await turn()
+    }
+    await left
+    if (count !== sent.length) {
+      throw new Error(
+        `a peer that ${how}: ${count} of ${sent.length} messages of ` +
+          sent.map(({ length }) => length).join()
+      )
+    }
+  }
+}
+
 /** What another process does until it is killed. */
 async function childMain(
   { lib, say, turn }: Tools,
@@ -449,6 +562,7 @@ const crowd: Kind = async (world, over) => {
 const kinds: [kind: Kind, count: number][] = [
   [steady, 2],
   [unsteady, 1],
+  [leaving, 1],
   [killed, 2],
   [crowd, 1]
 ]

@@ -385,17 +385,44 @@ bool Socket::Store(Message message) {
   return std::exchange(message_wanted_, false);
 }
 
+// Under mutex_: a message whose pipe has ended, whether there is room or not.
+bool Socket::StoreLast(Message message) {
+  if (fetching_) {
+    last_.push_back(std::move(message));
+    return false;
+  }
+  return Store(std::move(message));
+}
+
+// Under NNG's lock and mutex_, when the pipe has ended: what the connection has
+// read and nobody has asked for.
+void Socket::StoreRest() {
+#if defined(NNG_PAIR_OWN_CONN)
+  nng_pair_small rest;
+  while (nng_pair_conn_take_rest(conn_, &rest)) {
+    nng_msg* msg;
+    // Without memory for it, it is lost, and so is what is behind it.
+    if (nng_msg_alloc(&msg, rest.size) != 0) break;
+    if (rest.size > 0) std::memcpy(nng_msg_body(msg), rest.data, rest.size);
+    (void)StoreLast(Message(msg));  // the owner is woken anyway
+  }
+#endif
+}
+
 // On any thread, with the pair0 socket's lock held (pair0_observer.h).
-bool Socket::OnMessage(void* arg, nng_msg* msg) {
+bool Socket::OnMessage(void* arg, nng_msg* msg, bool last) {
   auto* self = static_cast<Socket*>(arg);
   bool wake;
   {
     Lock lock(self->mutex_);
-    if (self->fetching_ || self->RoomLeft() == 0) {
+    if (last) {
+      wake = self->StoreLast(Message(msg));
+    } else if (self->fetching_ || self->RoomLeft() == 0) {
       self->left_behind_ = true;
       return false;
+    } else {
+      wake = self->Store(Message(msg));
     }
-    wake = self->Store(Message(msg));
   }
   if (wake) self->waker_->Wake(self);
   return true;
@@ -405,7 +432,7 @@ bool Socket::OnMessage(void* arg, nng_msg* msg) {
 // us these (conn.h). If somebody waits for them, they stay where they are until
 // Take copies them to him.
 size_t Socket::OnSmallMessages(void* arg, const nng_pair_small* messages,
-                               size_t count, bool last) {
+                               size_t count) {
   auto* self = static_cast<Socket*>(arg);
   size_t n;
   bool wake;
@@ -413,7 +440,7 @@ size_t Socket::OnSmallMessages(void* arg, const nng_pair_small* messages,
     Lock lock(self->mutex_);
     if (self->fetching_) return 0;
     wake = std::exchange(self->message_wanted_, false);
-    n = last ? count : wake ? 0 : std::min(count, self->RoomLeft());
+    n = wake ? 0 : std::min(count, self->RoomLeft());
     self->messages_received_ += n;
     for (size_t i = 0; i < n; i++) {
       self->bytes_received_ += messages[i].size;
@@ -457,6 +484,8 @@ void Socket::OnReceive(void* arg) {
     Lock lock(self->mutex_);
     self->fetching_ = false;
     wake = self->Store(std::move(message));
+    for (Message& last : self->last_) (void)self->Store(std::move(last));
+    self->last_.clear();
   }
   self->ReadAhead();
   if (wake) self->waker_->Wake(self);
@@ -465,6 +494,7 @@ void Socket::OnReceive(void* arg) {
 // Without a receive buffer nothing is fetched ahead: what was left with NNG is
 // fetched when it is asked for.
 void Socket::FetchNow() {
+  EngineScope scope(engine_);
   {
     Lock lock(mutex_);
     if (!left_behind_ || fetching_ || closing_ || discard_ || !inbox_.empty()) {
@@ -473,7 +503,6 @@ void Socket::FetchNow() {
     left_behind_ = false;
     fetching_ = true;
   }
-  EngineScope scope(engine_);
   nng_aio* aio = waker_->TryAio();
   nng_recv_aio(socket_, aio);
   Message message(nng_aio_result(aio) == 0 ? nng_aio_get_msg(aio) : nullptr);
@@ -632,10 +661,11 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
         break;
       case PAIR0_STOP:
         self->has_peer_ = false;
-        // It has gone down with the pipe.
+        // It has been offered for the last time.
         self->left_behind_ = false;
 #if defined(NNG_PAIR_OWN_CONN)
         if (self->conn_ != nullptr) {
+          self->StoreRest();
           // What had gathered never left.
           const Amount gathered = self->Gathered();
           self->messages_sent_ -= gathered.messages;

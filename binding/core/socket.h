@@ -14,7 +14,9 @@
 // room or because somebody waits for it, any other in NNG, where it was left
 // for want of room, the receive aio (on its way from there), the inbox, or
 // handed over by Take. Nothing cancels the receive aio, so a JavaScript recv()
-// that is aborted has nothing to give back.
+// that is aborted has nothing to give back. When a pipe ends, what is in NNG
+// and in the connection comes to the inbox, whether there is room or not. Until
+// then a failed send does not end it (conn.c): what is read comes first.
 //
 // Ownership. The owner's wrapper holds the socket by shared_ptr, and so does
 // every worker job. NNG's callbacks use a plain pointer: Close returns only
@@ -190,9 +192,9 @@ class Socket : public std::enable_shared_from_this<Socket> {
 
   static void OnObserver(void* arg, pair0_event event, uint32_t pipe,
                          size_t detail);
-  static bool OnMessage(void* arg, nng_msg* msg);
+  static bool OnMessage(void* arg, nng_msg* msg, bool last);
   static size_t OnSmallMessages(void* arg, const nng_pair_small* messages,
-                                size_t count, bool last);
+                                size_t count);
   static void OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg);
   static void OnReceive(void* arg);
   static void OnDialed(void* arg);
@@ -203,6 +205,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
   size_t RoomLeft() const;
   // Under mutex_; whether to wake the owner.
   bool Store(Message message);
+  bool StoreLast(Message message);
+  void StoreRest();
   bool Held() const;
   size_t Pull(Room* room, int32_t* sizes, size_t max);
   void FetchNow();
@@ -241,6 +245,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
   size_t read_ahead_ = 0;     // taken, and not known to be consumed
   bool left_behind_ = false;  // a message waits in NNG for room here
   bool fetching_ = false;     // it is on its way: others must not overtake
+  // Those that came behind it with the end of their pipe.
+  std::vector<Message> last_;
   bool message_wanted_ = false;
   bool discard_ = false;
   bool closing_ = false;

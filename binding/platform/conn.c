@@ -101,7 +101,11 @@ typedef struct conn {
   bool readable;  // as far as is known
   bool sure;      // it was seen to be empty since the poller knows it
   bool hung_up;   // there is an end to be read behind the last bytes
-  bool at_head;   // the read in line, or to come, is of a message's head
+  // How far the reader is in the message that it reads, once the peer's SP
+  // header is read: 0 of both between two messages.
+  uint8_t head[9];
+  size_t head_len;     // of its head
+  uint64_t body_left;  // of its body
   bool held;      // small messages are at the front that the taker left there
   bool pulling;   // they are being copied out: the taker is not asked
   bool resuming;  // it will be
@@ -228,8 +232,42 @@ static void conn_complete(nni_aio *aio, size_t n) {
   nni_aio_finish(aio, 0, n);
 }
 
-static void conn_complete_read(conn *c, nni_aio *aio, size_t n) {
-  c->at_head = false;
+// Whether the next byte to be read begins a message.
+static bool conn_between(const conn *c) {
+  return c->taker != NULL && c->head_len == 0 && c->body_left == 0;
+}
+
+// The reader has so much: it never asks for the rest of a head and for a body
+// in one.
+static void conn_follow(conn *c, const struct iovec *iov, int niov, size_t n) {
+  const size_t head = sp_head_size(c->ipc);
+
+  if (c->taker == NULL) {
+    return;
+  }
+  if (c->body_left > 0) {
+    c->body_left -= n < c->body_left ? n : c->body_left;
+    return;
+  }
+  for (int i = 0; i < niov && n > 0 && c->head_len < head; i++) {
+    size_t part = iov[i].iov_len < n ? iov[i].iov_len : n;
+
+    if (part > head - c->head_len) {
+      part = head - c->head_len;
+    }
+    memcpy(c->head + c->head_len, iov[i].iov_base, part);
+    c->head_len += part;
+    n -= part;
+  }
+  if (c->head_len == head) {
+    NNI_GET64(c->head + head - 8, c->body_left);
+    c->head_len = 0;
+  }
+}
+
+static void conn_complete_read(conn *c, nni_aio *aio, const struct iovec *iov,
+                               int niov, size_t n) {
+  conn_follow(c, iov, niov, n);
   conn_complete(aio, n);
 }
 
@@ -373,12 +411,12 @@ static size_t conn_small(const conn *c, nng_pair_small *messages, size_t max) {
 }
 
 // Offers the taker the small messages at the front, and holds those it leaves.
-static void conn_offer(conn *c, bool last) {
+static void conn_offer(conn *c) {
   nng_pair_small messages[64];
   size_t n;
 
   while ((n = conn_small(c, messages, 64)) > 0) {
-    const size_t taken = c->taker(c->taker_arg, messages, n, last);
+    const size_t taken = c->taker(c->taker_arg, messages, n);
 
     if (taken > 0) {
       conn_drop_front(
@@ -402,7 +440,7 @@ static bool conn_hand_over(conn *c) {
     if (c->pulling) {
       c->held = conn_small(c, &first, 1) > 0;
     } else if (!c->held) {
-      conn_offer(c, false);
+      conn_offer(c);
     }
     if (c->held) {
       return false;
@@ -435,7 +473,7 @@ static void conn_read(conn *c) {
   int niov;
 
   while ((aio = nni_list_first(&c->readq)) != NULL) {
-    if (c->at_head && c->taker != NULL) {
+    if (conn_between(c)) {
       if (!conn_hand_over(c)) {
         return;
       }
@@ -447,14 +485,15 @@ static void conn_read(conn *c) {
       nni_aio_list_remove(aio);
       nni_aio_finish_error(aio, NNG_EINVAL);
     } else if (c->rlen > 0) {
-      conn_complete_read(c, aio, conn_serve(c, iov, niov));
+      n = conn_serve(c, iov, niov);
+      conn_complete_read(c, aio, iov, niov, n);
     } else if (c->read_error != 0) {
       conn_fail_list(&c->readq, c->read_error);
     } else if (!c->readable) {
       return;
     } else if (c->ahead == LITTLE_AHEAD) {
       if ((n = conn_fill(c, iov, niov, want)) > 0) {
-        conn_complete_read(c, aio, n);
+        conn_complete_read(c, aio, iov, niov, n);
       }
     } else {
       conn_fill_buffer(c);
@@ -466,23 +505,20 @@ static void conn_read(conn *c) {
 
 static void conn_arm(conn *c);
 
-// A write has failed. The peer may have left messages behind, which the
-// protocol loses once it hears of the failure: hold sends back until they
-// have been read (conn_end). Not in the handshake, where nobody reads before
-// the header is sent.
+// A write has failed. The peer may have left messages behind, and the protocol
+// drops its pipe, with the message that it holds, once it hears of the failure.
+// So sends are held back until the protocol asks for another message and there
+// is none (conn_fill): then it has passed on all that came before. Not in the
+// handshake, where nobody reads before the header is sent.
 static void conn_write_failed(conn *c, int rv) {
-  char byte;
-
   c->write_error = rv;
   conn_drop_wbuf(c);
-  if (conn_shaken(c)) {
-    conn_read(c);
-    if (c->read_error != 0 || c->rlen > 0 ||
-        recv(nni_posix_pfd_fd(c->pfd), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
-      return;
-    }
+  if (!conn_shaken(c)) {
+    conn_end(c, rv);
+    return;
   }
-  conn_end(c, rv);
+  c->readable = true;
+  conn_read(c);
 }
 
 static void conn_flushed(conn *c) {
@@ -812,9 +848,12 @@ static void conn_recv(void *arg, nni_aio *aio) {
     return;
   }
   // The usual case: the bytes are there.
-  if (c->rlen > 0 && !c->at_head && nni_list_empty(&c->readq) &&
+  if (c->rlen > 0 && !conn_between(c) && nni_list_empty(&c->readq) &&
       (niov = conn_iov(aio, 0, iov, MAX_IOV, &want)) > 0) {
-    nni_aio_finish(aio, 0, conn_serve(c, iov, niov));
+    const size_t n = conn_serve(c, iov, niov);
+
+    conn_follow(c, iov, niov, n);
+    nni_aio_finish(aio, 0, n);
   } else if ((rv = nni_aio_schedule(aio, conn_cancel, c)) != 0) {
     nni_aio_finish_error(aio, rv);
   } else {
@@ -837,13 +876,13 @@ static void conn_close(void *arg) {
     if (c->engine->recent == c) {
       c->engine->recent = NULL;
     }
-    if (c->held) {
-      conn_offer(c, true);
-    }
     c->held = c->resuming = false;
     conn_fail_list(&c->readq, NNG_ECLOSED);
     conn_fail_list(&c->writeq, NNG_ECLOSED);
-    conn_drop_rbuf(c);
+    // A taker fetches what was read (nng_pair_conn_take_rest).
+    if (c->taker == NULL) {
+      conn_drop_rbuf(c);
+    }
     conn_drop_wbuf(c);
     if (c->pfd != NULL) {
       nni_posix_pfd_close(c->pfd);
@@ -856,6 +895,9 @@ static void conn_reap(void *arg) {
   conn *c = arg;
 
   conn_close(c);
+  lock_acquire();
+  conn_drop_rbuf(c);
+  lock_release();
   if (c->pfd != NULL) {
     nni_posix_pfd_fini(c->pfd);
   }
@@ -970,7 +1012,6 @@ nng_msg *nng_pair_conn_take(nng_stream *s, size_t max) {
   if (c->closed || !nni_list_empty(&c->readq)) {
     return NULL;
   }
-  c->at_head = true;
   c->max = max;
   if (c->taker != NULL && !conn_hand_over(c)) {
     return NULL;
@@ -1002,7 +1043,6 @@ nng_msg *nng_pair_conn_take(nng_stream *s, size_t max) {
   }
   memcpy(nng_msg_body(msg), c->rbuf + c->rpos + head, (size_t)size);
   conn_drop_front(c, head + (size_t)size);
-  c->at_head = false;
   return msg;
 }
 
@@ -1011,6 +1051,23 @@ void nng_pair_conn_on_message(nng_stream *s, nng_pair_taker_cb cb, void *arg) {
 
   c->taker = cb;
   c->taker_arg = arg;
+}
+
+bool nng_pair_conn_take_rest(nng_stream *s, nng_pair_small *message) {
+  conn *c = (conn *)s;
+  const size_t head = sp_head_size(c->ipc);
+  const size_t held = c->rlen - c->rpos;
+  uint64_t size;
+
+  if (!conn_between(c) || held == 0 ||
+      !conn_head(c, c->rbuf + c->rpos, held, &size) || size > held - head ||
+      (c->max > 0 && size > c->max)) {
+    return false;
+  }
+  message->data = c->rbuf + c->rpos + head;
+  message->size = (size_t)size;
+  c->rpos += head + (size_t)size;
+  return true;
 }
 
 bool nng_pair_conn_holds(nng_stream *s) { return ((conn *)s)->held; }

@@ -49,17 +49,19 @@ extern bool nng_pair_conn_gather_frames(nng_stream *, const void *frames,
 // Who gets messages of at most NNG_PAIR_SMALL bytes (SMALL in lib/arena.ts) as
 // they arrive, and returns how many of them it takes. If it leaves some, the
 // connection holds them, and reads no further. After resume, once the engine's
-// turn ends, it offers them again. `last`: it is being closed, and they will
-// not be offered again. Larger messages go through NNG.
+// turn ends, it offers them again. Larger messages go through NNG.
 #define NNG_PAIR_SMALL ((size_t)4096)
 typedef struct {
   const uint8_t *data;
   size_t size;
 } nng_pair_small;
 typedef size_t (*nng_pair_taker_cb)(void *arg, const nng_pair_small *messages,
-                                    size_t count, bool last);
+                                    size_t count);
 extern void nng_pair_conn_on_message(nng_stream *, nng_pair_taker_cb,
                                      void *arg);
+// The next message, of any size, that was read from a connection which is
+// closed, or false. It is valid until the next call, under the lock.
+extern bool nng_pair_conn_take_rest(nng_stream *, nng_pair_small *);
 extern bool nng_pair_conn_holds(nng_stream *);
 extern void nng_pair_conn_resume(nng_stream *);
 // Copies up to `max` of the messages that it holds, and of those that can be

@@ -28,7 +28,8 @@ typedef enum {
 // Owned by whoever sets it; it must outlive nng_close() of the socket.
 typedef struct pair0_observer {
   // Offers a message; false leaves it with pair0, where a receive finds it.
-  bool (*take)(void *arg, nng_msg *msg);
+  // `last`: its pipe has ended, and a message that is left is lost.
+  bool (*take)(void *arg, nng_msg *msg, bool last);
   void (*fn)(void *arg, pair0_event ev, uint32_t pipe, size_t detail);
   void *arg;
 } pair0_observer;

@@ -85,9 +85,10 @@ export class Traffic {
 
   // Sending.
 
-  /** Sends until `over` says so, whatever is under way then. */
-  async write(over: () => boolean): Promise<void> {
-    const { next, habits } = this
+  /** Sends until `over` says so, or it is closed, whatever is under way then. */
+  async write(isOver: () => boolean): Promise<void> {
+    const { next, habits, sock } = this
+    const over = () => sock.closed || isOver()
     while (!over()) {
       const kind = next()
       if (kind < 0.2) this.#trySend()
