@@ -1,10 +1,11 @@
+import { setImmediate } from 'node:timers'
 import { arena } from './arena'
 import { noSet, withItem } from './collections'
 import { NNG, NngError, at, callSite } from './errors'
 import type { NativeSocket } from './native'
 import type { WaitOptions } from './options'
 import { Pending } from './pending'
-import { Yielding } from './yielding'
+import { STREAK_BYTES, STREAK_MESSAGES, Yielding } from './yielding'
 
 // How many messages cross from the addon at once, and their sizes.
 const BATCH = 256
@@ -154,9 +155,12 @@ export class Receiver {
   /** What a call for `max` messages gets now, if anything. */
   #ready(max: number | undefined): Buffer | Buffer[] | undefined {
     if (max === undefined) return this.#next()
+    // However many are wanted: to get more takes reading on, and a peer that
+    // sends as quickly as that would never let the event loop have a turn.
+    let left = Math.min(max, STREAK_MESSAGES)
     let list: Buffer[] | undefined
     this.#bytes = 0
-    for (let left = max; left > 0 && this.#filled(left);) {
+    while (left > 0 && this.#bytes < STREAK_BYTES && this.#filled(left)) {
       const part = this.#cut(left)
       left -= part.length
       list = list === undefined ? part : list.concat(part)
@@ -226,12 +230,18 @@ export class Receiver {
   /** The addon called: there may be a message. While a call waits, it will. */
   onReady(): void {
     this.#armed = false
+    let served = 0
     for (const waiter of this.#waiters) {
+      if (served >= STREAK_MESSAGES) {
+        setImmediate(() => this.onReady())
+        return
+      }
       const result = this.#ready(waiter.max) ?? this.#readyOrArm(waiter.max)
       if (result === undefined) return
       this.#waiters.delete(waiter)
       this.#yielding.release()
       waiter.pending.resolve(result)
+      served += Array.isArray(result) ? result.length : 1
     }
   }
 

@@ -323,8 +323,11 @@ export class PairSocket
   }
 
   /**
-   * Receives the messages that are ready, at least one and at most `max`;
-   * waits for the first like `recv`, and fails like it.
+   * Receives messages that are ready, at least one and at most `max`; waits
+   * for the first like `recv`, and fails like it.
+   *
+   * However large `max` is, a call gives no more than 1024 messages, and none
+   * after the first 4 MiB or so: what is left comes with the next call.
    */
   recvMany(max: number, options: WaitOptions = NONE): Promise<Buffer[]> {
     try {

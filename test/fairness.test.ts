@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { PairSocket } from '../lib'
 import { inProcess } from './support/childProcess'
+import { SP_HEADER, address, frame } from './support/rawPeer'
 import {
   connectedPair,
   freeUrl,
@@ -51,6 +53,24 @@ describe.each(transports)('the event loop turns over %s', (transport) => {
       })()
     )
     expect(turns).toBeGreaterThanOrEqual(7)
+  })
+
+  test('while calls by the thousand that wait are served', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    let settled = 0
+    const calls = Array.from({ length: 8000 }, () =>
+      listening.recv().then(() => settled++)
+    )
+    await dialing.sendMany(list.slice(0, 8000))
+    let most = 0
+    while (settled < calls.length) {
+      const before = settled
+      await turn()
+      most = Math.max(most, settled - before)
+    }
+    // By a wake-up and by what is left of the one before.
+    expect(most).toBeLessThanOrEqual(2 * 1024)
+    await Promise.all(calls)
   })
 
   test('while large messages that are there are received', async () => {
@@ -129,4 +149,78 @@ describe.each(transports)('a flood over %s', (transport) => {
     await flooded.close({ timeout: 0 })
     await child.exit
   })
+})
+
+/** A child that sends the same messages for ever, and never hangs up. */
+const floodWithFrames = (
+  { net }: import('./support/childProcess').Tools,
+  to: import('node:net').NetConnectOpts,
+  header: string,
+  frame: string
+) => {
+  const socket = net.connect({ ...to, allowHalfOpen: true })
+  const frames = Buffer.from(
+    frame.repeat(Math.ceil(800_000 / frame.length)),
+    'hex'
+  )
+  socket.on('error', () => process.exit(0))
+  socket.on('close', () => process.exit(0))
+  socket.resume()
+  socket.write(Buffer.from(header, 'hex'))
+  const write = () => {
+    while (socket.write(frames));
+    socket.once('drain', write)
+  }
+  write()
+}
+
+describe.each(transports)('a raw flood over %s', (transport) => {
+  const start = async (sock: PairSocket, size: number) => {
+    const { url } = await sock.listen(freeUrl(transport))
+    const connected = once(sock, 'connect')
+    const body = Buffer.alloc(size)
+    const child = inProcess(
+      floodWithFrames,
+      address(url),
+      SP_HEADER.toString('hex'),
+      frame(transport, body).toString('hex')
+    )
+    await connected
+    return child
+  }
+
+  test.each([0, 64])(
+    'of messages of %d bytes leaves the loop its turns while we close',
+    async (size) => {
+      for (let i = 0; i < 3; i++) {
+        const sock = socket()
+        const child = await start(sock, size)
+        await sock.recvMany(1000)
+        const closed = sock.close({ timeout: 400 })
+        // It takes at least as long, in turns of a bounded number of messages.
+        expect(await turnsDuring(closed)).toBeGreaterThanOrEqual(10)
+        child.kill('SIGKILL')
+        await child.exit
+      }
+    }
+  )
+
+  test.each([0, 64])(
+    'of messages of %d bytes comes in bounded batches, whatever is asked for',
+    async (size) => {
+      const sock = socket({ recvBuffer: 8192 })
+      const child = await start(sock, size)
+      let most = 0
+      const received = (async () => {
+        for (let i = 0; i < 200; i++) {
+          const { length } = await sock.recvMany(1_000_000)
+          most = Math.max(most, length)
+        }
+      })()
+      expect(await turnsDuring(received)).toBeGreaterThan(0)
+      expect(most).toBeLessThanOrEqual(1024)
+      child.kill('SIGKILL')
+      await child.exit
+    }
+  )
 })

@@ -11,7 +11,8 @@ namespace nng_pair {
 #if defined(NNG_PAIR_OWN_CONN)
 
 // A call that does not block: it holds the lock, and what it has set off is
-// done when it returns.
+// done when it returns. Without it, each of the locks that NNG takes in the
+// call could have to wait for a turn of the engine on another thread.
 class EngineScope {
  public:
   explicit EngineScope(engine* e) : engine_(e) { engine_enter(e); }

@@ -833,10 +833,12 @@ void Socket::StopEndpoint(uint32_t id, bool dialer) {
 }
 
 int Socket::FinishPipe(uint32_t pipe) {
+  EngineScope scope(engine_);
   return nng_pair_pipe_finish(PipeOf(pipe));
 }
 
 int Socket::PipeProgress(uint32_t pipe, int* unacked, uint64_t* received) {
+  EngineScope scope(engine_);
   return nng_pair_pipe_progress(PipeOf(pipe), unacked, received);
 }
 

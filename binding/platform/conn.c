@@ -108,7 +108,8 @@ typedef struct conn {
   uint64_t body_left;  // of its body
   bool held;      // small messages are at the front that the taker left there
   bool pulling;   // they are being copied out: the taker is not asked
-  bool resuming;  // it will be
+  bool resuming;  // reading goes on later: the taker is asked, or it is others'
+                  // turn
   size_t max;     // a longer message is an error; 0: none is
   nng_pair_taker_cb taker;
   void *taker_arg;
@@ -418,6 +419,7 @@ static void conn_offer(conn *c) {
   while ((n = conn_small(c, messages, 64)) > 0) {
     const size_t taken = c->taker(c->taker_arg, messages, n);
 
+    c->engine->moved += taken * MESSAGE_COST;
     if (taken > 0) {
       conn_drop_front(
           c, (size_t)(messages[taken - 1].data + messages[taken - 1].size -
@@ -454,12 +456,17 @@ static bool conn_hand_over(conn *c) {
       }
       c->ahead = BUFFER_SIZE;
     }
-    if (c->read_error != 0 || c->ahead == LITTLE_AHEAD ||
-        (c->engine->moved >= TURN_BYTES && !c->pulling)) {
-      return true;  // the ordinary way, which lets others have their turn
+    if (c->read_error != 0 || c->ahead == LITTLE_AHEAD) {
+      return true;
     }
     if (!c->readable) {
       return held == 0;
+    }
+    // The rest is read when others have had their turn.
+    if (c->engine->moved >= TURN_BYTES && !c->pulling) {
+      c->resuming = true;
+      conn_make_due(c);
+      return false;
     }
     conn_fill_buffer(c);
   }
@@ -727,24 +734,33 @@ static void conn_arm(conn *c) {
 
 static void conn_resume(conn *c) {
   c->resuming = false;
-  if (c->held) {
-    c->held = false;
-    conn_read(c);
-  }
+  c->held = false;
+  conn_read(c);
 }
 
 void engine_due_init(engine *e) { NNI_LIST_INIT(&e->due, conn, due); }
 
 void engine_serve_due(engine *e) {
+  nni_list later;
   conn *c;
 
+  NNI_LIST_INIT(&later, conn, due);
   while ((c = nni_list_first(&e->due)) != NULL) {
-    nni_list_node_remove(&c->due);
-    if (c->resuming) {
+    nni_list_remove(&e->due, c);
+    if (c->resuming && e->moved < TURN_BYTES) {
       conn_resume(c);
     }
     conn_write(c);
     conn_arm(c);
+    // It has had its share of this turn, and goes on in the next one.
+    if (c->resuming && e->moved >= TURN_BYTES) {
+      nni_list_node_remove(&c->due);
+      nni_list_append(&later, c);
+    }
+  }
+  while ((c = nni_list_first(&later)) != NULL) {
+    nni_list_remove(&later, c);
+    nni_list_append(&e->due, c);
   }
 }
 

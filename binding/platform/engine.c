@@ -139,6 +139,10 @@ static void engine_end(engine *e, bool more) {
   }
 }
 
+static bool engine_has_left(engine *e) {
+  return !nni_list_empty(&e->tasks) || !nni_list_empty(&e->due);
+}
+
 void engine_guess(engine *e) {
   lock_acquire();
   nng_pair_lock.current = e;
@@ -159,7 +163,7 @@ void engine_turn(engine *e) {
     more = engine_run_tasks(e) || more;
   }
   engine_serve_due(e);
-  engine_end(e, more || !nni_list_empty(&e->tasks));
+  engine_end(e, more || engine_has_left(e));
 }
 
 void engine_settle(engine *e) {
@@ -170,7 +174,7 @@ void engine_settle(engine *e) {
   for (int i = 0; i < TURN_ROUNDS && more; i++) {
     (void)engine_run_tasks(e);
     engine_serve_due(e);
-    more = !nni_list_empty(&e->tasks);
+    more = engine_has_left(e);
   }
   engine_end(e, more);
 }
@@ -199,7 +203,7 @@ void engine_leave(engine *e) {
   if (!nni_list_empty(&e->tasks) && !engine_is_running(e)) {
     (void)engine_run_tasks(e);
   }
-  if (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->due)) {
+  if (engine_has_left(e)) {
     engine_wake(e);
   }
   lock_release();

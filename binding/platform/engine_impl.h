@@ -53,6 +53,8 @@ extern bool engine_run_tasks(engine *);
 // handles get theirs.
 #define ROUND_TASKS 512
 #define TURN_BYTES ((size_t)2 * 1024 * 1024)
+// What a small message counts besides its bytes: empty ones take time, too.
+#define MESSAGE_COST ((size_t)64)
 
 // conn.c: sees to the connections that are due.
 extern void engine_due_init(engine *);

@@ -5,6 +5,7 @@ import { Run, buildIfStale, type Exit } from './command'
 export interface Tools {
   lib: typeof import('../../lib')
   fs: typeof import('node:fs')
+  net: typeof import('node:net')
   once: typeof import('node:events').once
   parentPort: import('node:worker_threads').MessagePort | null
   sleep: typeof import('node:timers/promises').setTimeout

@@ -3,6 +3,7 @@
 
 const { once } = require('node:events')
 const fs = require('node:fs')
+const net = require('node:net')
 const { setImmediate, setTimeout } = require('node:timers/promises')
 const { Worker, parentPort } = require('node:worker_threads')
 const lib = require('../../dist')
@@ -18,6 +19,7 @@ function sourceOf(main, args) {
 exports.tools = {
   lib,
   fs,
+  net,
   once,
   parentPort,
   sleep: setTimeout,

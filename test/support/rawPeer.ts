@@ -28,7 +28,8 @@ export function frame(transport: Transport, body: string | Uint8Array): Buffer {
   return Buffer.concat([lengthHeader(transport, bytes.length), bytes])
 }
 
-function address(url: string): net.NetConnectOpts {
+/** What `net.connect` takes for a URL. */
+export function address(url: string): net.NetConnectOpts {
   const tcp = /^tcp:\/\/(.+):(\d+)$/.exec(url)
   return tcp === null
     ? { path: url.slice('ipc://'.length) }
