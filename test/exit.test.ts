@@ -377,6 +377,54 @@ describe.each(transports)('process.exit() over %s', (transport) => {
     expect(run.lines).toEqual(['now'])
   })
 
+  test.each([
+    ['20 small messages', 20, 10],
+    ['20 of 5000 bytes', 20, 5000],
+    ['2 of 60,000 bytes', 2, 60_000]
+  ])(
+    'hands over what was accepted and the kernel takes: %s',
+    async (_, count, size) => {
+      const { peer, url } = await listening(transport)
+      const gone = once(peer, 'disconnect')
+      const run = inProcess(
+        async ({ lib, startWorker }, url, count, size) => {
+          // Another thread has nothing to do with it.
+          startWorker(({ lib }) => new lib.PairSocket())
+          const sock = new lib.PairSocket()
+          await sock.dial(url)
+          for (let i = 0; i < count; i++) {
+            await sock.send(Buffer.alloc(size, i))
+          }
+          process.exit(0)
+        },
+        url,
+        count,
+        size
+      )
+      for (let i = 0; i < count; i++) {
+        expect((await peer.recv()).equals(Buffer.alloc(size, i))).toBe(true)
+      }
+      await gone
+      expect(await ending(run)).toEqual(SUCCESS)
+    }
+  )
+
+  test('in a worker hands over what was accepted and the kernel takes', async () => {
+    const { peer, url } = await listening(transport)
+    const gone = once(peer, 'disconnect')
+    const run = inProcess(({ startWorker }, url) => {
+      startWorker(async ({ lib }, url) => {
+        const sock = new lib.PairSocket()
+        await sock.dial(url)
+        for (let i = 0; i < 20; i++) await sock.send(String(i))
+        process.exit(0)
+      }, url)
+    }, url)
+    for (let i = 0; i < 20; i++) expect(String(await peer.recv())).toBe(`${i}`)
+    await gone
+    expect(await ending(run)).toEqual(SUCCESS)
+  })
+
   test('leaves sockets to be used in the handlers of exit', async () => {
     const { peer, url } = await listening(transport)
     const run = inProcess(async ({ lib, say }, url) => {
@@ -687,6 +735,20 @@ describe.each(transports)('what nobody catches over %s', (transport) => {
     expect(await ending(run)).toEqual({ code: 1, signal: null })
     expect(run.lines).toContain('Error: my mistake')
     await gone
+  })
+
+  test('an exception hands over what was accepted and the kernel takes', async () => {
+    const { peer, url } = await listening(transport)
+    const gone = once(peer, 'disconnect')
+    const run = inProcess(async ({ lib }, url) => {
+      const sock = new lib.PairSocket()
+      await sock.dial(url)
+      for (let i = 0; i < 20; i++) await sock.send(String(i))
+      throw new Error('nobody catches it')
+    }, url)
+    for (let i = 0; i < 20; i++) expect(String(await peer.recv())).toBe(`${i}`)
+    await gone
+    expect(await ending(run)).toEqual({ code: 1, signal: null })
   })
 
   test('ends a busy process: a rejection of the socket', async () => {

@@ -1,5 +1,7 @@
 #include "hub.h"
 
+#include <cstdlib>
+#include <unordered_set>
 #include <utility>
 
 #include "../core/engine_scope.h"
@@ -8,8 +10,22 @@
 namespace nng_pair {
 
 namespace {
+
 using Lock = std::lock_guard<std::mutex>;
+
+// The hubs whose environments have not ended. Never freed: exit() may come at
+// any time.
+struct Living {
+  std::mutex mutex;
+  std::unordered_set<Hub*> hubs;
+};
+
+Living& TheLiving() {
+  static auto* living = new Living();
+  return *living;
 }
+
+}  // namespace
 
 std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind) {
   std::shared_ptr<Hub> hub(new Hub());
@@ -42,6 +58,11 @@ std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind) {
     return nullptr;
   }
   hub->driver_ = driver.release();
+  static const int registered = std::atexit(&Hub::OnExit);
+  (void)registered;  // without it, less is sent at the very end
+  Living& living = TheLiving();
+  Lock lock(living.mutex);
+  living.hubs.insert(self);
   return hub;
 }
 
@@ -104,6 +125,11 @@ void Hub::End(void* arg, std::function<void()> done) {
   std::unique_ptr<std::shared_ptr<Hub>> held(
       static_cast<std::shared_ptr<Hub>*>(arg));
   Hub* hub = held->get();
+  {
+    Living& living = TheLiving();
+    Lock lock(living.mutex);
+    living.hubs.erase(hub);
+  }
   hub->outbox_.Commit();
   // The sockets hold the hub: it must not hold them for ever.
   const auto sockets = std::exchange(hub->sockets_, {});
@@ -116,6 +142,20 @@ void Hub::End(void* arg, std::function<void()> done) {
   }
   // The sockets, and with them the last of the hub, may outlive the driver.
   std::exchange(hub->driver_, nullptr)->Stop(std::move(done));
+}
+
+// On the thread that has called exit(). Other environments' threads may be in
+// the middle of anything.
+void Hub::OnExit() {
+#if defined(NNG_PAIR_OWN_CONN)
+  Living& living = TheLiving();
+  Lock lock(living.mutex);
+  for (Hub* hub : living.hubs) {
+    if (hub->home_ != std::this_thread::get_id()) continue;
+    hub->outbox_.Commit();
+    engine_flush(hub->driver_->GetEngine());
+  }
+#endif
 }
 
 }  // namespace nng_pair

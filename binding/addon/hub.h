@@ -8,6 +8,10 @@
 // when none of NNG's threads is in a callback of theirs; then it marks the
 // hub closed and stops the driver. Wake takes the same lock, so the driver is
 // never called after that.
+//
+// process.exit() in the main thread runs no cleanup hook, and nothing is closed
+// then; but what has been accepted, and waits for the end of the turn to be
+// written, is handed to the kernel by a handler of exit() (OnExit).
 
 #ifndef NNG_PAIR_ADDON_HUB_H
 #define NNG_PAIR_ADDON_HUB_H
@@ -18,6 +22,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -57,8 +62,10 @@ class Hub : public Waker {
   static void OnCleanupBegun(napi_async_cleanup_hook_handle handle, void* arg);
   static void OnCleanup(void* arg);
   static void End(void* arg, std::function<void()> done);
+  static void OnExit();
   void Deliver(napi_env env);
 
+  const std::thread::id home_ = std::this_thread::get_id();
   Driver* driver_ = nullptr;  // deletes itself when it has stopped
   nng_aio* try_aio_ = nullptr;
   Outbox outbox_;

@@ -179,6 +179,17 @@ void engine_settle(engine *e) {
   engine_end(e, more);
 }
 
+void engine_flush(engine *e) {
+  lock_acquire();
+  nng_pair_lock.current = e;
+  for (int i = 0; i < TURN_ROUNDS && engine_has_left(e); i++) {
+    e->moved = 0;
+    (void)engine_run_tasks(e);
+    engine_serve_due(e);
+  }
+  lock_release();
+}
+
 bool engine_asked(engine *e) {
   return atomic_exchange_explicit(&e->asked, false, memory_order_relaxed);
 }
