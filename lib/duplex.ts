@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream'
-import type { MessageData } from './sender'
+import type { MessageData } from './bytes'
 import type { PairSocket } from './socket'
 import { NNG, NngError } from './errors'
 

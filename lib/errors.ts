@@ -163,7 +163,11 @@ export function show(value: unknown): string {
 
 /** A `TypeError` or `RangeError` with one of Node's own codes. */
 export function argumentError(
-  code: 'ERR_INVALID_ARG_TYPE' | 'ERR_INVALID_ARG_VALUE' | 'ERR_OUT_OF_RANGE',
+  code:
+    | 'ERR_INVALID_ARG_TYPE'
+    | 'ERR_INVALID_ARG_VALUE'
+    | 'ERR_INVALID_STATE'
+    | 'ERR_OUT_OF_RANGE',
   message: string
 ): Error {
   const error =

@@ -79,7 +79,8 @@ export interface NativeSocket {
   /**
    * Sends from `list[from]` up to `list[end]` without waiting, until a message
    * is not accepted or the outbox is open; returns the index of the first that
-   * was not sent, or `end`. Nothing may be in line.
+   * was not sent, or `end`. Nothing may be in line. The list is a copy of ours:
+   * reading it runs no code.
    */
   sendMany(
     list: readonly (string | Uint8Array)[],

@@ -1,4 +1,5 @@
 import { SMALL } from './arena'
+import { isBytes, sizeOf, type Bytes } from './bytes'
 import { native, type NativeSocket } from './native'
 
 // The memory's layout, as binding/addon/outbox.h has it.
@@ -12,11 +13,6 @@ const BYTES = 32 * 1024
 // Looked up once: on a view, an engine does not always do so at compile time.
 const { set } = Uint8Array.prototype
 
-/** Whether it can be sent as it is. */
-export function isBytes(data: unknown): data is string | Uint8Array {
-  return typeof data === 'string' || data instanceof Uint8Array
-}
-
 /**
  * Where a socket that has room leaves small messages without calling the
  * addon, which finds them there before it does anything else. The addon opens
@@ -29,10 +25,9 @@ class Outbox {
   readonly #bytes: Buffer
   readonly #view: DataView
   #owner: NativeSocket | undefined
-  // What is staged, and with how much room.
+  // What is staged: how many messages, and where they end.
   #staged = 0
   #end = 0
-  #room = 0
 
   constructor(memory: ArrayBuffer | null) {
     memory ??= new ArrayBuffer(STATE + BYTES)
@@ -56,11 +51,15 @@ class Outbox {
     if (!this.isOpen(socket) && socket.openOutbox()) this.#owner = socket
   }
 
-  /** Sends a message; returns false if it cannot be done here. */
-  put(socket: NativeSocket, data: string | Uint8Array): boolean {
+  /** Sends a message of this size; returns false if it cannot be done here. */
+  put(socket: NativeSocket, data: Bytes, size: number): boolean {
     if (this.#owner !== socket) return false
     const state = this.#state
-    const end = this.#write(state[USED]!, data, SMALL)
+    if (state[ROOM] === 0) return false
+    const head = state[HEAD]!
+    const body = state[USED]! + head
+    const room = Math.min(SMALL, state[ROOM]! - body)
+    const end = write(this.#bytes, this.#view, head, body, data, size, room)
     if (end === 0) return false
     state[COUNT]!++
     state[USED] = end
@@ -68,67 +67,81 @@ class Outbox {
   }
 
   /**
-   * Lays out the first messages of a list to be sent by `publish`, as far as
-   * they can be sent here and have at most `most` bytes; returns how many. What
-   * the list does to be read may send, too: that takes another way meanwhile.
+   * Lays out messages of a list from `from` up to `to`, as far as they can be
+   * sent here and are `most` bytes long at most; returns the index of the first
+   * that was not, or `to`. `publish` sends them. Nothing else may happen here
+   * in between, and nothing does: none of the caller's code runs.
    */
-  stage(socket: NativeSocket, list: readonly unknown[], most: number): number {
-    if (this.#owner !== socket) return 0
-    this.#owner = undefined
-    this.#room = this.#state[ROOM]!
-    const limit = Math.min(most, SMALL)
-    const { length } = list
-    let at = this.#state[USED]!
-    let n = 0
-    for (; n < length; n++) {
-      const data = list[n]
+  stage(
+    socket: NativeSocket,
+    list: readonly unknown[],
+    from: number,
+    to: number,
+    most: number
+  ): number {
+    this.#staged = 0
+    const state = this.#state
+    const end = state[ROOM]!
+    if (this.#owner !== socket || end === 0) return from
+    const limit = Math.min(SMALL, most)
+    const bytes = this.#bytes
+    const view = this.#view
+    const head = state[HEAD]!
+    let at = state[USED]!
+    let next = from
+    for (; next < to; next++) {
+      const data = list[next]
       if (!isBytes(data)) break
-      const end = this.#write(at, data, limit)
-      if (end === 0) break
-      at = end
+      const size = sizeOf(data)
+      const body = at + head
+      const room = Math.min(limit, end - body)
+      const after = write(bytes, view, head, body, data, size, room)
+      if (after === 0) break
+      at = after
     }
-    this.#staged = n
+    this.#staged = next - from
     this.#end = at
-    return n
+    return next
   }
 
-  /**
-   * Sends what is staged; returns how many bytes that is, or -1 if the addon
-   * has looked meanwhile, and nothing is sent.
-   */
-  publish(socket: NativeSocket): number {
+  /** Sends what is staged; returns how many bytes that is. */
+  publish(): number {
+    const count = this.#staged
+    if (count === 0) return 0
+    this.#staged = 0
     const state = this.#state
-    if (this.#owner !== undefined || state[ROOM] !== this.#room) return -1
-    const bytes = this.#end - state[USED]! - this.#staged * state[HEAD]!
-    this.#owner = socket
-    state[COUNT]! += this.#staged
+    const bytes = this.#end - state[USED]! - count * state[HEAD]!
+    state[COUNT]! += count
     state[USED] = this.#end
     return bytes
   }
+}
 
-  /**
-   * Writes a message of at most `most` bytes, with its head before it; returns
-   * where it ends, or 0 if there is no room for it.
-   */
-  #write(at: number, data: string | Uint8Array, most: number): number {
-    const state = this.#state
-    if (state[ROOM] === 0) return 0
-    const body = at + state[HEAD]!
-    const room = Math.min(most, state[ROOM]! - body)
-    let size = data.length
-    if (size > room) return 0
-    if (typeof data === 'string') {
-      // No character takes more than three bytes.
-      if (size * 3 > room) return 0
-      size = this.#bytes.write(data, body)
-    } else {
-      set.call(this.#bytes, data, body)
-    }
-    if (body - at === 9) this.#bytes[at] = 1
-    this.#view.setUint32(body - 8, 0)
-    this.#view.setUint32(body - 4, size)
-    return body + size
+/**
+ * Writes a message with its head before it; returns where it ends, or 0 if the
+ * room does not do for sure.
+ */
+function write(
+  bytes: Buffer,
+  view: DataView,
+  head: number,
+  body: number,
+  data: Bytes,
+  size: number,
+  room: number
+): number {
+  if (size > room) return 0
+  if (typeof data === 'string') {
+    // No character takes more than three bytes.
+    if (size * 3 > room) return 0
+    size = bytes.write(data, body)
+  } else {
+    set.call(bytes, data, body)
   }
+  if (head === 9) bytes[body - 9] = 1
+  view.setUint32(body - 8, 0)
+  view.setUint32(body - 4, size)
+  return body + size
 }
 
 /** Of all sockets of this thread. */

@@ -1,5 +1,5 @@
 import { clearTimeout, setTimeout } from 'node:timers'
-import { isAnyArrayBuffer } from 'node:util/types'
+import { sizeOf, toBytes, type Bytes, type MessageData } from './bytes'
 import { noMap, noSet, withEntry, withItem } from './collections'
 import {
   NNG,
@@ -7,7 +7,6 @@ import {
   argumentError,
   at,
   callSite,
-  checked,
   type CallSite
 } from './errors'
 import {
@@ -17,7 +16,7 @@ import {
   type NativeSocket
 } from './native'
 import type { WaitOptions } from './options'
-import { isBytes, outbox } from './outbox'
+import { outbox } from './outbox'
 import { Pending } from './pending'
 import { STREAK_BYTES, STREAK_MESSAGES, Yielding } from './yielding'
 
@@ -30,60 +29,11 @@ const AHEAD_MS = 5
 // Where it is worth asking.
 const LARGE = 16 * 1024
 
-/**
- * What can be sent: text (as UTF-8), the bytes of a buffer, or those that a
- * view shows.
- */
-export type MessageData = string | ArrayBufferView | ArrayBufferLike
-
-function checkIterable(messages: unknown): void {
+function isIterable(messages: unknown): messages is Iterable<unknown> {
   const iterator: unknown = (
     messages as Iterable<unknown> | null | undefined
   )?.[Symbol.iterator]
-  if (typeof iterator !== 'function') {
-    throw argumentError(
-      'ERR_INVALID_ARG_TYPE',
-      'messages must be an iterable of messages, not ' +
-        (messages === null ? 'null' : typeof messages)
-    )
-  }
-}
-
-function toBytes(data: MessageData): string | Uint8Array {
-  if (isBytes(data)) return data
-  if (ArrayBuffer.isView(data)) {
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-  }
-  if (isAnyArrayBuffer(data)) {
-    return new Uint8Array(data)
-  }
-  throw argumentError(
-    'ERR_INVALID_ARG_TYPE',
-    'a message must be a string, an ArrayBuffer or a view of one, not ' +
-      (data === null ? 'null' : typeof data)
-  )
-}
-
-/** As bytes: the very list that was given if there is nothing to convert. */
-function toList(
-  given: readonly MessageData[]
-): readonly (string | Uint8Array)[] {
-  for (const data of given) {
-    if (!isBytes(data)) return Array.from(given, toBytes)
-  }
-  return given as readonly (string | Uint8Array)[]
-}
-
-/** How much of a list is sent before the event loop gets a turn. */
-function batch(
-  list: readonly (string | Uint8Array)[],
-  first: number
-): { end: number; bytes: number } {
-  let end = first
-  let bytes = 0
-  const last = Math.min(list.length, first + STREAK_MESSAGES)
-  while (end < last && bytes < STREAK_BYTES) bytes += list[end++]!.length
-  return { end, bytes }
+  return typeof iterator === 'function'
 }
 
 /** Who waits until so many messages, of all that were accepted, are done. */
@@ -124,16 +74,22 @@ export class Sender {
     this.#maxSize = maxSize
   }
 
+  // The caller's code can run in its options and in its list, and what it does
+  // there can be to send. So all of those are read first; from the first look
+  // at the data on, until it is sent, none of that code runs.
+
   send(data: MessageData, options: WaitOptions, entry: Entry): Promise<void> {
-    const bytes = toBytes(data)
     const { signal, timeout = this.#timeout } = options
-    if (signal?.aborted) return Promise.reject(signal.reason as Error)
+    const aborted = signal?.aborted === true
+    const bytes = toBytes(data)
+    const size = sizeOf(bytes)
+    if (aborted) return Promise.reject(signal.reason as Error)
     if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
-    if (this.#tooLarge(bytes)) return this.#failed(NNG.EMSGSIZE, entry)
-    const status = this.#send(bytes, timeout !== 0)
+    if (this.#tooLarge(bytes, size)) return this.#failed(NNG.EMSGSIZE, entry)
+    const status = this.#send(bytes, size, timeout !== 0)
     switch (status) {
       case SEND_ACCEPTED:
-        return this.#accepted(1, bytes.length)
+        return this.#accepted(1, size)
       case SEND_FULL:
         return this.#failed(NNG.ETIMEDOUT, entry)
       case SEND_QUEUED:
@@ -145,103 +101,92 @@ export class Sender {
 
   trySend(data: MessageData, entry: Entry): boolean {
     const bytes = toBytes(data)
+    const size = sizeOf(bytes)
     if (this.#closed) throw this.#error(NNG.ECLOSED, entry)
-    if (this.#tooLarge(bytes)) throw this.#error(NNG.EMSGSIZE, entry)
-    const status = this.#send(bytes, false)
+    if (this.#tooLarge(bytes, size)) throw this.#error(NNG.EMSGSIZE, entry)
+    const status = this.#send(bytes, size, false)
     if (status < 0) throw this.#error(-status, entry)
     return status === SEND_ACCEPTED
   }
 
+  /** Nothing of it is sent if there is anything in it that cannot be. */
   sendMany(
     messages: Iterable<MessageData>,
     options: WaitOptions,
     entry: Entry
   ): Promise<void> {
-    let staged = 0
+    const { signal, timeout = this.#timeout } = options
+    const aborted = signal?.aborted === true
+    let list: unknown[] | undefined
+    try {
+      if (isIterable(messages)) list = [...messages]
+    } catch (error) {
+      // The iterable's own: the stack of the call is not put on it.
+      return Promise.reject(error)
+    }
+    if (list === undefined) {
+      throw argumentError(
+        'ERR_INVALID_ARG_TYPE',
+        'messages must be an iterable of messages, not ' +
+          (messages === null ? 'null' : typeof messages)
+      )
+    }
+    let next = 0
     if (
-      Array.isArray(messages) &&
-      messages.length <= STREAK_MESSAGES &&
-      options.signal === undefined &&
+      list.length <= STREAK_MESSAGES &&
       this.#waiting.size === 0 &&
+      !aborted &&
       !this.#closed
     ) {
       // Most of the time all of them are accepted at once.
       outbox.open(this.#native)
-      staged = outbox.stage(this.#native, messages, this.#maxSize)
-      if (staged === messages.length && staged > 0) {
-        const bytes = outbox.publish(this.#native)
-        if (bytes >= 0) return this.#yielding.done(staged, bytes)
+      next = outbox.stage(this.#native, list, 0, list.length, this.#maxSize)
+      if (next === list.length && next > 0) {
+        return this.#yielding.done(next, outbox.publish())
       }
     }
-    return this.#sendList(messages, staged, options, entry)
+    const fits = this.#toBytes(list, next)
+    if (aborted) return Promise.reject(signal.reason as Error)
+    if (!fits) return this.#failed(NNG.EMSGSIZE, entry)
+    if (next > 0) outbox.publish()
+    return this.#sendList(list as Bytes[], next, { signal, timeout }, entry)
   }
 
-  /** Nothing of it is sent if there is anything in it that cannot be. */
+  /** Those from `next` on, with waiting where there is no room. */
   async #sendList(
-    messages: Iterable<MessageData>,
-    staged: number,
-    options: WaitOptions,
+    list: readonly Bytes[],
+    next: number,
+    { signal, timeout }: { signal: WaitOptions['signal']; timeout: number },
     entry: Entry
   ): Promise<void> {
-    checked(entry, () => checkIterable(messages))
-    // What the iterable throws is its own: the stack of the call is not put on it.
-    const given: readonly MessageData[] = Array.isArray(messages)
-      ? messages
-      : Array.from(messages)
-    let list = checked(entry, () => toList(given))
-    const { signal, timeout = this.#timeout } = options
-    signal?.throwIfAborted()
-    if (list.some((bytes) => this.#tooLarge(bytes))) {
-      throw this.#error(NNG.EMSGSIZE, entry)
-    }
     // Taken while the caller is on the stack, and it costs as much as a dozen
-    // messages: a batch that is accepted at once does without.
+    // messages: a list that is accepted at once does without.
     let site: CallSite | undefined
     const deadline = performance.now() + timeout
-    let next = 0
-    if (
-      staged > 0 &&
-      this.#waiting.size === 0 &&
-      outbox.publish(this.#native) >= 0
-    ) {
-      next = staged
-    }
-    for (let first = 0; ; first = next) {
-      if (this.#closed) {
-        throw at(new NngError(NNG.ECLOSED, 'send'), site ?? callSite(entry))
+    try {
+      for (let first = 0; ; first = next) {
+        if (this.#closed) throw new NngError(NNG.ECLOSED, 'send')
+        const { end, bytes } = this.#batch(list, first)
+        if (this.#waiting.size === 0) next = this.#sendBatch(list, next, end)
+        const last = next === list.length
+        if (!last) site ??= callSite(entry)
+        if (next === end) {
+          await this.#accepted(end - first, bytes)
+          if (last) return
+        } else {
+          // The next one waits its turn, and those behind it follow in bulk.
+          const left = Math.max(1, deadline - performance.now())
+          await this.send(
+            list[next++]!,
+            { signal, timeout: timeout === 0 ? 0 : left },
+            entry
+          )
+        }
+        if (next < list.length) signal?.throwIfAborted()
       }
-      const { end, bytes } = batch(list, first)
-      if (this.#waiting.size === 0) {
-        next = this.#sendBatch(list, next, end)
-      }
-      const accepted = next === end
-      if (accepted && end === list.length) {
-        return this.#accepted(end - first, bytes)
-      }
-      if (site === undefined) {
-        site = callSite(entry)
-        // From here on the caller can change its array.
-        list = list.slice()
-      }
-      if (accepted) {
-        await this.#accepted(end - first, bytes)
-        signal?.throwIfAborted()
-        continue
-      }
-      // The next one waits its turn, and those behind it follow in bulk.
-      const left = Math.max(1, deadline - performance.now())
-      try {
-        await this.send(
-          list[next++]!,
-          { signal, timeout: timeout === 0 ? 0 : left },
-          entry
-        )
-      } catch (error) {
-        // The caller is not on the stack any more.
-        throw error instanceof NngError && error !== signal?.reason
-          ? at(error, site)
-          : error
-      }
+    } catch (error) {
+      if (error === signal?.reason) throw error
+      throw at(error as Error, site ?? callSite(entry))
     }
   }
 
@@ -290,39 +235,66 @@ export class Sender {
     this.#drains = noSet()
   }
 
-  #send(bytes: string | Uint8Array, queue: boolean): number {
-    if (outbox.put(this.#native, bytes)) return SEND_ACCEPTED
+  /** Makes bytes of the rest of a list, in place; false: one is too large. */
+  #toBytes(list: unknown[], from: number): boolean {
+    let fits = true
+    for (let i = from; i < list.length; i++) {
+      const bytes = toBytes(list[i])
+      list[i] = bytes
+      if (this.#tooLarge(bytes, sizeOf(bytes))) fits = false
+    }
+    return fits
+  }
+
+  /**
+   * How much of a list is sent before the event loop gets a turn. The list is
+   * ours, but what became of the memory meanwhile is the caller's doing.
+   */
+  #batch(
+    list: readonly Bytes[],
+    first: number
+  ): { end: number; bytes: number } {
+    let end = first
+    let bytes = 0
+    const last = Math.min(list.length, first + STREAK_MESSAGES)
+    while (end < last && bytes < STREAK_BYTES) {
+      const data = list[end++]!
+      const size = sizeOf(data)
+      if (this.#tooLarge(data, size)) throw new NngError(NNG.EMSGSIZE, 'send')
+      bytes += size
+    }
+    return { end, bytes }
+  }
+
+  #send(bytes: Bytes, size: number, queue: boolean): number {
+    if (outbox.put(this.#native, bytes, size)) return SEND_ACCEPTED
     const status = this.#native.send(bytes, queue)
     if (status === SEND_ACCEPTED) outbox.own(this.#native)
     return status
   }
 
   /** Sends without waiting; returns the index of the first that found no room. */
-  #sendBatch(
-    list: readonly (string | Uint8Array)[],
-    next: number,
-    end: number
-  ): number {
+  #sendBatch(list: readonly Bytes[], next: number, end: number): number {
     while (next < end) {
-      if (outbox.put(this.#native, list[next]!)) {
-        next++
-      } else {
-        // It leaves the rest to the outbox once that is open.
-        const sent = this.#native.sendMany(list, next, end)
-        if (sent === next) break
-        outbox.own(this.#native)
-        next = sent
-      }
+      next = outbox.stage(this.#native, list, next, end, this.#maxSize)
+      outbox.publish()
+      if (next === end) break
+      // It leaves the rest to the outbox once that is open.
+      const sent = this.#native.sendMany(list, next, end)
+      if (sent === next) break
+      outbox.own(this.#native)
+      next = sent
     }
     return next
   }
 
-  #tooLarge(bytes: string | Uint8Array): boolean {
+  #tooLarge(bytes: Bytes, size: number): boolean {
     // No character takes more than three bytes.
-    if (bytes.length * 3 <= this.#maxSize) return false
-    const size =
-      typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.length
-    return size > this.#maxSize
+    if (size * 3 <= this.#maxSize) return false
+    return (
+      (typeof bytes === 'string' ? Buffer.byteLength(bytes) : size) >
+      this.#maxSize
+    )
   }
 
   #error(errno: number, entry: Entry): NngError {

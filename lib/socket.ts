@@ -6,6 +6,7 @@ import {
   setTimeout
 } from 'node:timers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { MessageData } from './bytes'
 import { noMap, noSet, withEntry, withItem } from './collections'
 import { PairDuplex } from './duplex'
 import { Dialer, Listener } from './endpoint'
@@ -36,7 +37,7 @@ import {
 import { toPeer, type Peer } from './peer'
 import { Pending } from './pending'
 import { Receiver } from './receiver'
-import { Sender, type MessageData } from './sender'
+import { Sender } from './sender'
 import { dialUrl, listenUrl, parseUrl } from './url'
 
 /** The events of a {@link PairSocket} and what their listeners are given. */
@@ -252,10 +253,15 @@ export class PairSocket
    * or on its way. The data is copied before `send` returns. With a full
    * buffer the promise waits, in order.
    *
+   * What is sent are the bytes that there are, whatever the object says of
+   * itself: none of its properties is read.
+   *
    * `timeout` defaults to the option `sendTimeout`; 0 is "only if there is
    * room now". Cancelled, the message is not sent.
    *
-   * Errors: `ETIMEDOUT`, `EMSGSIZE`, `ECLOSED`.
+   * Errors: `ETIMEDOUT`, `EMSGSIZE`, `ECLOSED`; TypeError if it is no data
+   * (`ERR_INVALID_ARG_TYPE`) or its memory is gone (`ERR_INVALID_STATE`):
+   * detached, or a view out of the bounds of a buffer that has shrunk.
    */
   send(data: MessageData, options: WaitOptions = NONE): Promise<void> {
     try {
@@ -269,9 +275,16 @@ export class PairSocket
   /**
    * Sends several messages in order, crossing into native code once per
    * batch; resolves when the last was accepted. When it has to wait for room,
-   * those of later calls can come in between. Leave the data alone until then. Cancelled, the messages that were accepted by then are sent.
+   * those of later calls can come in between.
    *
-   * Errors: as `send`.
+   * The iterable is read to its end, and every message checked, before any of
+   * them is sent. The data of a message is copied when that is accepted or
+   * first in line: as far as there is room, before `sendMany` returns. Leave
+   * the data of the others alone until the promise is settled. Cancelled, the
+   * messages that were accepted by then are sent.
+   *
+   * Errors: as `send`; with one message that cannot be sent, none is. What the
+   * iterable throws.
    */
   sendMany(
     messages: Iterable<MessageData>,
@@ -288,7 +301,7 @@ export class PairSocket
   /**
    * Sends a message if there is room now; returns whether it was accepted.
    *
-   * @throws NngError `EMSGSIZE`, `ECLOSED`
+   * @throws NngError `EMSGSIZE`, `ECLOSED`; TypeError as `send`
    */
   trySend(data: MessageData): boolean {
     try {
