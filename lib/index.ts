@@ -3,6 +3,7 @@ export type {
   CloseOptions,
   CloseResult,
   DialOptions,
+  DisconnectReason,
   PairSocketEvents,
   PairSocketStats
 } from './socket'

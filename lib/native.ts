@@ -43,7 +43,7 @@ export interface NativeEvent {
   type: NativeEventType
   /** The pipe's; `dialed`: the dialer's. */
   id: number
-  /** `reject`: why; `dialed`: why the first attempt failed, or 0. */
+  /** `disconnect`, `reject`: why; `dialed`: why the first attempt failed, or 0. */
   error: number
   /** `connect` and `reject`. */
   peer?: NativePeer

@@ -40,6 +40,24 @@ import { Receiver } from './receiver'
 import { Sender } from './sender'
 import { dialUrl, listenUrl, parseUrl } from './url'
 
+/**
+ * Why a connection ended:
+ *
+ * - `'hangup'`: the peer closed it, or its process ended.
+ * - `'reset'`: it broke: usually the peer closed it, or its process ended, with
+ *   something unread.
+ * - `'timeout'`: tcp: the peer does not answer any more, as `keepAlive` finds
+ *   out, or cannot be reached any more.
+ * - `'too-large'`: the peer announced a message that is larger than
+ *   `maxMessageSize` of this socket. The peer sees `'hangup'` or `'reset'`.
+ * - `'protocol'`: ipc: the peer sent something that is not a message.
+ * - `'closed'`: this side closed it, by `close()` of the socket or of the
+ *   endpoint.
+ * - `'error'`: this side could not go on, for instance for want of memory.
+ */
+export type DisconnectReason =
+  'hangup' | 'reset' | 'timeout' | 'too-large' | 'protocol' | 'closed' | 'error'
+
 /** The events of a {@link PairSocket} and what their listeners are given. */
 export interface PairSocketEvents {
   /**
@@ -51,7 +69,7 @@ export interface PairSocketEvents {
    * The connection is gone. Messages that it brought can still be received;
    * a `recv()` that waited for one of them has it by now.
    */
-  disconnect: [peer: Peer]
+  disconnect: [peer: Peer, reason: DisconnectReason]
   /** A peer was turned away: there is one already, or it is not a PAIR. */
   reject: [peer: Peer, reason: 'busy' | 'protocol']
   /** The socket is closed: the last event, before `close()` resolves. */
@@ -102,6 +120,17 @@ export interface PairSocketStats {
   /** Messages that were read ahead and not received yet. */
   unreadMessages: number
 }
+
+const disconnectReasons = new Map<number, DisconnectReason>([
+  [NNG.ECONNSHUT, 'hangup'],
+  [NNG.ECONNRESET, 'reset'],
+  [NNG.ETIMEDOUT, 'timeout'],
+  [NNG.EHOSTUNREACH, 'timeout'],
+  [NNG.EMSGSIZE, 'too-large'],
+  [NNG.EPROTO, 'protocol'],
+  [NNG.ECLOSED, 'closed'],
+  [NNG.ECANCELED, 'closed']
+])
 
 const NONE: WaitOptions = Object.freeze({})
 
@@ -643,11 +672,14 @@ export class PairSocket
         if (this.#pipe?.id !== event.id) break
         const { peer } = this.#pipe
         this.#pipe = undefined
+        let reason = disconnectReasons.get(event.error) ?? 'error'
+        // The peer hangs up because this side is closing.
+        if (this.closed && reason === 'hangup') reason = 'closed'
         this.#tellAfterMessages(() => {
           this.#peer = undefined
           for (const resolve of this.#peerGone) resolve()
           this.#peerGone = noSet()
-          this.emit('disconnect', peer)
+          this.emit('disconnect', peer, reason)
         })
         break
       }

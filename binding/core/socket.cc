@@ -677,7 +677,8 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
           self->CountFinished();
         }
 #endif
-        self->PushEvent({EventType::kDisconnect, pipe, 0, Peer()});
+        self->PushEvent(
+            {EventType::kDisconnect, pipe, static_cast<int>(detail), Peer()});
         wake = true;
         break;
       case PAIR0_SENT:

@@ -62,7 +62,8 @@ enum class EventType { kConnect, kDisconnect, kReject, kDialed };
 struct Event {
   EventType type;
   uint32_t id;  // the pipe; kDialed: the dialer
-  int error;    // kReject: why; kDialed: 0 or why the first attempt failed
+  int error;    // kDisconnect, kReject: why; kDialed: why the first attempt
+                // failed, or 0
   Peer peer;    // kConnect, kReject
 };
 

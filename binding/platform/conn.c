@@ -192,6 +192,11 @@ static void conn_fail_list(nni_list *list, int rv) {
 // The incoming bytes have ended: there is nothing left to protect, so sends
 // that were held back fail as well.
 static void conn_end(conn *c, int rv) {
+  // Whoever meets a reset first, here a write, is told of it; to the others it
+  // looks like a mere end.
+  if (rv == NNG_ECONNSHUT && c->write_error != 0) {
+    rv = c->write_error;
+  }
   c->read_error = rv;
   if (c->write_error == 0) {
     c->write_error = rv;

@@ -19,7 +19,8 @@ extern "C" {
 typedef enum {
   PAIR0_START,   // the pipe is the socket's peer from now on
   PAIR0_REJECT,  // the pipe is turned away; detail: NNG_EBUSY, NNG_EPROTO
-  PAIR0_STOP,    // the pipe is no longer the socket's peer
+  PAIR0_STOP,    // the pipe is no longer the socket's peer; detail: the error
+                 // that ended it, NNG_ECLOSED if it was closed on this side
   PAIR0_ROOM,    // a send may succeed now
   PAIR0_SENT,    // one message was handed to the kernel; detail: its size
   PAIR0_LOST,    // one accepted message went down with its pipe; as SENT

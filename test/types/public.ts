@@ -11,6 +11,7 @@ import {
   type CloseOptions,
   type CloseResult,
   type DialOptions,
+  type DisconnectReason,
   type IpcPeer,
   type MessageData,
   type NngErrorCode,
@@ -238,7 +239,20 @@ export function peers(sock: PairSocket): void {
 
 export function events(sock: PairSocket): void {
   sock.on('connect', (peer) => is<Peer>()(peer))
-  sock.once('disconnect', (peer) => is<Peer>()(peer))
+  sock.once('disconnect', (peer, reason) => {
+    is<Peer>()(peer)
+    is<DisconnectReason>()(reason)
+    const reasons: { [Reason in DisconnectReason]: true } = {
+      hangup: true,
+      reset: true,
+      timeout: true,
+      'too-large': true,
+      protocol: true,
+      closed: true,
+      error: true
+    }
+    void reasons
+  })
   sock.on('reject', (peer, reason) => {
     is<Peer>()(peer)
     is<'busy' | 'protocol'>()(reason)
@@ -259,8 +273,8 @@ export function events(sock: PairSocket): void {
   sock.on('connect', (peer: string) => peer)
   // @ts-expect-error: its listener gets nothing
   sock.on('close', (peer: Peer) => peer)
-  // @ts-expect-error: nor two arguments
-  sock.on('disconnect', (peer: Peer, reason: string) => reason)
+  // @ts-expect-error: nor three arguments
+  sock.on('disconnect', (peer: Peer, reason: string, more: string) => more)
 }
 
 export function others(sock: PairSocket): void {
