@@ -236,11 +236,12 @@ export class PairSocket
    * between is lost.
    *
    * `timeout` defaults to `Infinity`: no limit but the system's own for
-   * connecting, and ten seconds for the handshake. Cancelled, the dialer is
-   * closed.
+   * connecting, and ten seconds for the handshake. Over ipc there is no such
+   * limit: on Linux, a listener that is there and does not get round to
+   * accepting is waited for. Cancelled, the dialer is closed.
    *
    * Errors: `ECONNREFUSED`, `ECONNRESET`, `EPROTO`, `EADDRINVAL`, `EAGAIN`
-   * (the host cannot be resolved now), `ENOTSUP`, `EPERM`, `ETIMEDOUT`,
+   * (tcp: the host cannot be resolved now), `ENOTSUP`, `EPERM`, `ETIMEDOUT`,
    * `ECLOSED`, and those of the system, such as `EHOSTUNREACH`.
    */
   async dial(url: string, options: DialOptions = {}): Promise<Dialer> {

@@ -20,6 +20,11 @@ namespace {
 // owner that is busy: beyond this many, rejects are only counted.
 constexpr size_t kMaxRejectEvents = 1024;
 
+// How long, in ms, a dial waits before it looks for a place in the backlog of
+// an ipc listener again: each time twice as long, up to the latter.
+constexpr nng_duration kFirstBacklogPause = 1;
+constexpr nng_duration kLongestBacklogPause = 64;
+
 using Lock = std::lock_guard<std::mutex>;
 
 nng_pipe PipeOf(uint32_t id) {
@@ -43,12 +48,16 @@ nng_listener ListenerOf(uint32_t id) {
 }  // namespace
 
 // A dial whose outcome is awaited. Owned by the socket until the owner has
-// seen the outcome, or until Close.
+// seen the outcome, or until Close. The aio is the dial's, and that of the
+// pauses before it is tried again.
 struct Socket::DialOp {
   Socket* socket;
   uint32_t id;
+  bool ipc;
   nng_aio* aio;
   bool told = false;  // there is a kDialed event
+  nng_duration next_pause = kFirstBacklogPause;
+  bool pausing = false;
 
   ~DialOp() {
     nng_aio_stop(aio);  // the callback has run, or is about to return
@@ -763,11 +772,24 @@ int Socket::Listen(const std::string& url, uint32_t* id,
 void Socket::OnDialed(void* arg) {
   auto* op = static_cast<DialOp*>(arg);
   Socket* self = op->socket;
+  int rv = nng_aio_result(op->aio);
+  if (std::exchange(op->pausing, false)) {
+    // If the dialer was closed meanwhile, this says so.
+    if (rv == 0) rv = nng_pair_dialer_start(DialerOf(op->id), op->aio);
+    if (rv == 0) return;
+  } else if (op->ipc && rv == NNG_EAGAIN) {
+    // The listener's backlog is full. A connect() that may block waits for a
+    // place in it; one that may not can only try again.
+    op->pausing = true;
+    const nng_duration pause = op->next_pause;
+    op->next_pause = std::min(2 * pause, kLongestBacklogPause);
+    nng_sleep_aio(pause, op->aio);
+    return;
+  }
   {
     Lock lock(self->mutex_);
     op->told = true;
-    self->PushEvent(
-        {EventType::kDialed, op->id, nng_aio_result(op->aio), Peer()});
+    self->PushEvent({EventType::kDialed, op->id, rv, Peer()});
   }
   self->waker_->Wake(self);
 }
@@ -778,18 +800,18 @@ int Socket::Dial(const std::string& url, bool retry, uint32_t* id) {
   int rv = nng_dialer_create(&dialer, socket_, url.c_str());
   if (rv != 0) return rv;
   *id = static_cast<uint32_t>(nng_dialer_id(dialer));
-  if (url.compare(0, 4, "tcp:") == 0 &&
-      ((rv = nng_dialer_set_bool(dialer, NNG_OPT_TCP_NODELAY,
-                                 options_.no_delay)) != 0 ||
-       (rv = nng_dialer_set_bool(dialer, NNG_OPT_TCP_KEEPALIVE,
-                                 options_.keep_alive)) != 0)) {
+  const bool ipc = url.compare(0, 4, "ipc:") == 0;
+  if (!ipc && ((rv = nng_dialer_set_bool(dialer, NNG_OPT_TCP_NODELAY,
+                                         options_.no_delay)) != 0 ||
+               (rv = nng_dialer_set_bool(dialer, NNG_OPT_TCP_KEEPALIVE,
+                                         options_.keep_alive)) != 0)) {
     nng_dialer_close(dialer);
     return rv;
   }
   if (retry) {
     rv = nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
   } else {
-    std::unique_ptr<DialOp> op(new DialOp{this, *id, nullptr});
+    std::unique_ptr<DialOp> op(new DialOp{this, *id, ipc, nullptr});
     if ((rv = nng_aio_alloc(&op->aio, &Socket::OnDialed, op.get())) == 0) {
       DialOp* raw = op.get();
       {
