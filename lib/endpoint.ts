@@ -4,7 +4,10 @@ import type { NngError } from './errors'
 export type CloseEndpoint = () => Promise<void>
 
 abstract class Endpoint {
-  /** The URL: of a listener with the real port; of a dialer as it was given. */
+  /**
+   * The URL as it was given; of a listener with the real port, so that it can
+   * be dialed from this machine.
+   */
   readonly url: string
   readonly #close: CloseEndpoint
 

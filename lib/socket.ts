@@ -226,7 +226,9 @@ export class PairSocket
    * completed the handshake, rejects when the first attempt fails.
    *
    * Of a name, the first address is tried, then the first of the other
-   * family; `localhost` is 127.0.0.1, then ::1. After a lost connection the
+   * family; `localhost` is 127.0.0.1, then ::1. An empty host, `*`, 0.0.0.0
+   * and [::] are this machine. A relative path of ipc is relative to the
+   * working directory of this call, for as long as the dialer is open. After a lost connection the
    * dialer dials again, after a back-off, or down to half of it at random,
    * that doubles from `reconnectMin` to `reconnectMax` and starts anew once a
    * connection has lasted a second.

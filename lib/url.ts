@@ -20,8 +20,8 @@ function invalid(syscall: Syscall, url: string, detail: string): NngError {
 
 /**
  * Checks a URL before NNG sees it: `tcp://host:port`, with an IPv6 address in
- * brackets, or `ipc://path`. `listen` takes an empty host, `*` (all
- * addresses) and port 0 (any).
+ * brackets, or `ipc://path`. An empty host or `*` is all addresses to
+ * `listen`, which takes port 0 (any), too, and this machine to `dial`.
  */
 export function parseUrl(url: string, syscall: Syscall): Address {
   if (typeof url !== 'string') {
@@ -63,10 +63,8 @@ function parseTcp(url: string, rest: string, syscall: Syscall): Address {
   }
   if (syscall === 'dial') {
     if (port === 0) throw invalid(syscall, url, 'port 0 cannot be dialed')
-    if (host === '' || host === '*') {
-      throw invalid(syscall, url, 'the host to dial is missing')
-    }
-  } else if (host.includes('*') && host !== '*') {
+  }
+  if (host.includes('*') && host !== '*') {
     throw invalid(syscall, url, `'${host}' is not a host`)
   }
   return { transport: 'tcp', host, port, url }
@@ -116,5 +114,22 @@ export async function listenUrl(address: Address): Promise<string> {
 export function dialUrl(address: Address): string {
   return address.transport === 'ipc'
     ? `ipc://${address.path}`
-    : tcpUrl(address.host, address.port)
+    : tcpUrl(hostToDial(address.host), address.port)
+}
+
+/**
+ * Who listens at all addresses is reached at the loopback address: a
+ * listener's URL can be dialed. Not every system lets the others be dialed.
+ */
+function hostToDial(host: string): string {
+  if (host === '' || host === '*' || host === '0.0.0.0') return '127.0.0.1'
+  if (!net.isIPv6(host) || host.includes('%')) return host
+  switch (new URL(`http://[${host}]`).hostname) {
+    case '[::]':
+      return '::1'
+    case '[::ffff:0:0]':
+      return '127.0.0.1'
+    default:
+      return host
+  }
 }

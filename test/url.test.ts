@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import * as dns from 'node:dns/promises'
 import * as fs from 'node:fs'
 import * as net from 'node:net'
 import * as os from 'node:os'
@@ -91,6 +92,54 @@ describe('tcp', () => {
     expect(atListener.address).toBe(address)
     expect(atListener.port).not.toBe(real)
   }
+
+  // What a listener calls itself can be dialed as it is.
+  const dialable = forms.map(([given]) => given)
+  const dialableIPv6 = [
+    ...formsIPv6.map(([given]) => given),
+    'tcp://[0::0]:0',
+    'tcp://[::0.0.0.0]:0',
+    'tcp://[::ffff:0.0.0.0]:0',
+    'tcp://[::ffff:127.0.0.1]:0'
+  ]
+  const dialsItsUrl = async (given: string) => {
+    const meeting = await listen(given)
+    const { url } = meeting.listener
+    const { dialer } = await reach(meeting, url)
+    expect(dialer.url).toBe(url)
+
+    // And two that are given the same URL meet there.
+    const other = await socket().listenOrDial(url)
+    expect([other.type, other.url]).toEqual(['dialer', url])
+  }
+  test.each(dialable)('%s: the URL can be dialed', dialsItsUrl)
+  testIPv6.each(dialableIPv6)(
+    `%s: the URL can be dialed${unlessIPv6}`,
+    dialsItsUrl
+  )
+
+  test('the name of this machine can be dialed, if it has one', async () => {
+    const host = os.hostname()
+    const known = await dns.lookup(host).catch(() => undefined)
+    if (known === undefined) {
+      await expect(listen(`tcp://${host}:0`)).rejects.toMatchObject({
+        code: 'EADDRINVAL'
+      })
+    } else {
+      await dialsItsUrl(`tcp://${host}:0`)
+    }
+  })
+
+  test.each(['tcp://*', 'tcp://', 'tcp://0.0.0.0'])(
+    'dialing %s is dialing 127.0.0.1',
+    async (given) => {
+      const meeting = await listen('tcp://127.0.0.1:0')
+      const real = port(meeting.listener.url)
+      const { atDialer } = await reach(meeting, `${given}:${real}`)
+      expect(atDialer).toMatchObject({ address: '127.0.0.1' })
+    }
+  )
+
   test.each(forms)('%s gets a free port, and tells which', tellsThePort)
   testIPv6.each(formsIPv6)(
     `%s gets a free port, and tells which${unlessIPv6}`,
