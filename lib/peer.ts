@@ -6,7 +6,7 @@ export interface TcpPeer {
   readonly transport: 'tcp'
   /** `tcp://address:port` of the peer. */
   readonly url: string
-  /** Numeric, without brackets. */
+  /** Numeric, without brackets; of a link with its zone: `fe80::1%eth0`. */
   readonly address: string
   readonly port: number
 }
@@ -17,8 +17,9 @@ export interface TcpPeer {
  */
 export interface IpcPeer {
   readonly transport: 'ipc'
-  /** `ipc://path`, the same for both ends. */
+  /** `ipc://path` */
   readonly url: string
+  /** As it was given to this side's endpoint. */
   readonly path: string
   /** `undefined` where the system does not tell; as `uid` and `gid`. */
   readonly pid: number | undefined

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import * as dns from 'node:dns/promises'
 import * as fs from 'node:fs'
@@ -5,6 +6,8 @@ import * as net from 'node:net'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import type { Listener, PairSocket, TcpPeer } from '../lib'
+import { ending, sourceInProcess, type Tools } from './support/childProcess'
+import { Run } from './support/command'
 import { tempFolder } from './support/tempFolder'
 import { socket } from './support/transports'
 
@@ -247,6 +250,98 @@ describe(`dialing localhost${unlessIPv6}`, () => {
     await listening.recv()
     expect(addresses).toEqual(['::1', '127.0.0.1', '::1', '127.0.0.1'])
   })
+})
+
+describe('an IPv6 address of a link', () => {
+  // Such an address is of use only with its zone: the name of the interface.
+  const own = Object.entries(os.networkInterfaces()).flatMap(
+    ([name, addresses]) =>
+      addresses!
+        .filter(({ address }) => /^fe[89ab]/.test(address))
+        .map(({ address }) => `${address}%${name}`)
+  )
+  const testOwn = own.length > 0 ? test : test.skip
+
+  /** Both ends' peers, and what Node says of such a connection. */
+  async function meetAt(address: string) {
+    const server = net.createServer((conn) => conn.end())
+    server.listen(0, address)
+    await once(server, 'listening')
+    const to = (server.address() as net.AddressInfo).port
+    const conn = net.connect(to, address).resume()
+    await once(conn, 'connect')
+    const { remoteAddress } = conn
+    server.close()
+    await once(server, 'close')
+
+    const meeting = await listen(`tcp://[${address}]:0`)
+    const { url } = meeting.listener
+    return { url, remoteAddress, ...(await reach(meeting, url)) }
+  }
+
+  testOwn(
+    'keeps its zone, as Node writes it' +
+      (own.length > 0 ? '' : ' (needs an interface with such an address)'),
+    async () => {
+      for (const address of own) {
+        const { url, remoteAddress, atDialer, atListener } =
+          await meetAt(address)
+        expect(remoteAddress).toBe(address)
+        expect(url).toBe(`tcp://[${address}]:${port(url)}`)
+        expect(atDialer).toEqual<TcpPeer>({
+          transport: 'tcp',
+          url,
+          address,
+          port: port(url)
+        })
+        expect(atListener).toEqual<TcpPeer>({
+          transport: 'tcp',
+          url: `tcp://[${address}]:${atListener.port}`,
+          address,
+          port: atListener.port
+        })
+      }
+    }
+  )
+
+  // A network of its own, with a link whose name has letters of both cases.
+  const isolated = [
+    ...['--user', '--map-root-user', '--net', 'sh', '-c'],
+    'ip addr add fe80::1/64 dev lo && ip link set lo name Link0' +
+      ' && ip link set Link0 up && exec "$@"',
+    'sh'
+  ]
+  const canIsolate =
+    process.platform === 'linux' &&
+    spawnSync('unshare', [...isolated, 'true']).status === 0
+  const testIsolated = canIsolate ? test : test.skip
+
+  testIsolated(
+    'may have a zone with capital letters, or the number of one' +
+      (canIsolate ? '' : ' (needs Linux, ip, and the right to unshare)'),
+    async () => {
+      const source = sourceInProcess(
+        String(async ({ lib, once, say }: Tools) => {
+          for (const zone of ['Link0', '1']) {
+            const [one, other] = [new lib.PairSocket(), new lib.PairSocket()]
+            const connected = once(one, 'connect')
+            const { url } = await one.listen(`tcp://[fe80::1%${zone}]:0`)
+            await other.dial(url)
+            const [peer] = (await connected) as [TcpPeer]
+            say(peer.address)
+            say((other.peer as TcpPeer).address)
+            await Promise.all([one.close(), other.close()])
+          }
+        })
+      )
+      const run = new Run('unshare', [
+        ...isolated,
+        ...[process.execPath, '-e', source]
+      ])
+      expect(await ending(run)).toEqual({ code: 0, signal: null })
+      expect(run.lines).toEqual(Array(4).fill('fe80::1%Link0'))
+    }
+  )
 })
 
 describe('ipc', () => {

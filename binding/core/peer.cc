@@ -7,6 +7,7 @@
 #include <ws2tcpip.h>
 #else
 #include <arpa/inet.h>
+#include <net/if.h>
 #endif
 
 namespace nng_pair {
@@ -25,6 +26,19 @@ std::string NumericAddress(int family, const void* address) {
   return text;
 }
 
+// As Node writes it: the address of a link is of use only with its interface.
+std::string NumericAddress(const nng_sockaddr_in6& in6) {
+  std::string address = NumericAddress(AF_INET6, in6.sa_addr);
+  if (in6.sa_scope == 0) return address;
+#if !defined(_WIN32)
+  char name[IF_NAMESIZE];
+  if (if_indextoname(in6.sa_scope, name) != nullptr) {
+    return address + '%' + name;
+  }
+#endif
+  return address + '%' + std::to_string(in6.sa_scope);
+}
+
 }  // namespace
 
 Peer DescribePeer(nng_pipe pipe) {
@@ -37,7 +51,7 @@ Peer DescribePeer(nng_pipe pipe) {
         peer.port = ntohs(sa.s_in.sa_port);
         break;
       case NNG_AF_INET6:
-        peer.address = NumericAddress(AF_INET6, sa.s_in6.sa_addr);
+        peer.address = NumericAddress(sa.s_in6);
         peer.port = ntohs(sa.s_in6.sa_port);
         break;
       case NNG_AF_IPC:
