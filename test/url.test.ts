@@ -5,6 +5,7 @@ import * as fs from 'node:fs'
 import * as net from 'node:net'
 import * as os from 'node:os'
 import * as path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Listener, PairSocket, TcpPeer } from '../lib'
 import { ending, sourceInProcess, type Tools } from './support/childProcess'
 import { Run } from './support/command'
@@ -418,5 +419,82 @@ describe('ipc', () => {
     process.chdir('..')
     await meeting.listening.close()
     expect(fs.readdirSync(folder, { recursive: true })).toEqual(['sub'])
+  })
+
+  /** The one hears the other. */
+  async function greeted(dialing: PairSocket, ours: PairSocket): Promise<void> {
+    await ours.send('hello')
+    expect(String(await dialing.recv())).toBe('hello')
+  }
+
+  const EAGER = { reconnectMin: 1, reconnectMax: 10 }
+
+  test('a dialer with a relative path finds it again from elsewhere', async () => {
+    let listening = socket()
+    await listening.listen(`ipc://${folder}/pair.ipc`)
+    const dialing = socket(EAGER)
+    const dialer = await dialing.dial('ipc://pair.ipc')
+    await greeted(dialing, listening)
+
+    // Somebody else has the same name there.
+    process.chdir('sub')
+    const stranger = socket()
+    await stranger.listen('ipc://pair.ipc')
+    for (let round = 0; round < 3; round++) {
+      await listening.close()
+      listening = socket()
+      await listening.listen(`ipc://${folder}/pair.ipc`)
+      await greeted(dialing, listening)
+      expect(dialing.peer).toMatchObject({ path: 'pair.ipc' })
+    }
+    expect(stranger.peer).toBeUndefined()
+    expect(dialer.url).toBe('ipc://pair.ipc')
+  })
+
+  test('a dialer with a relative path is begun here and dials elsewhere', async () => {
+    const dialing = socket(EAGER)
+    await dialing.dial('ipc://sub/../pair.ipc', { retry: true })
+    process.chdir('/')
+    const listening = socket()
+    await listening.listen(`ipc://${folder}/pair.ipc`)
+    await greeted(dialing, listening)
+  })
+
+  test('a dialer with a relative path stays with a folder that is moved', async () => {
+    const listening = socket()
+    const listener = await listening.listen('ipc://sub/pair.ipc')
+    process.chdir('sub')
+    const dialing = socket(EAGER)
+    await dialing.dial('ipc://pair.ipc')
+    await greeted(dialing, listening)
+    await listener.close()
+    fs.renameSync(path.join(folder, 'sub'), path.join(folder, 'moved'))
+    await listening.listen('ipc://pair.ipc')
+    await greeted(dialing, listening)
+  })
+
+  test('a path that is too long but for its relative form', async () => {
+    const deep = path.join(folder, 'd'.repeat(110))
+    fs.mkdirSync(deep)
+    process.chdir(deep)
+    let listening = socket()
+    await listening.listen('ipc://pair.ipc')
+    const dialing = socket(EAGER)
+    await dialing.dial('ipc://pair.ipc')
+    await greeted(dialing, listening)
+
+    // From elsewhere it cannot be dialed, and whoever is there is not meant.
+    process.chdir(folder)
+    const stranger = socket()
+    await stranger.listen('ipc://pair.ipc')
+    const gone = once(dialing, 'disconnect')
+    await listening.close()
+    await gone
+    const visited = once(stranger, 'connect').then(() => 'visited')
+    expect(await Promise.race([visited, sleep(100, 'alone')])).toBe('alone')
+    process.chdir(deep)
+    listening = socket()
+    await listening.listen('ipc://pair.ipc')
+    await greeted(dialing, listening)
   })
 })
