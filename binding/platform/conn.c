@@ -87,7 +87,6 @@ typedef struct conn {
     nni_tcp_conn tcp;
     nni_ipc_conn ipc;
   } base;
-  bool ipc;
   nni_sockaddr sa;  // ipc: the path, which both ends have in common
   engine *engine;
   nni_posix_pfd *pfd;
@@ -101,16 +100,15 @@ typedef struct conn {
   bool readable;  // as far as is known
   bool sure;      // it was seen to be empty since the poller knows it
   bool hung_up;   // there is an end to be read behind the last bytes
-  // How far the reader is in the message that it reads, once the peer's SP
-  // header is read: 0 of both between two messages.
-  uint8_t head[9];
-  size_t head_len;     // of its head
-  uint64_t body_left;  // of its body
   bool held;      // small messages are at the front that the taker left there
   bool pulling;   // they are being copied out: the taker is not asked
-  bool resuming;  // reading goes on later: the taker is asked, or it is others'
-                  // turn
-  size_t max;     // a longer message is an error; 0: none is
+  bool resuming;  // reading goes on when others have had their turn
+  bool ipc;
+  size_t max;  // a longer message is an error; 0: none is
+  // How far the reader is in the message that it reads, once the peer's SP
+  // header is read: 0 of both between two messages.
+  size_t head_len;     // of its head
+  uint64_t body_left;  // of its body
   nng_pair_taker_cb taker;
   void *taker_arg;
 
@@ -132,6 +130,7 @@ typedef struct conn {
   int write_error;  // nothing more can be written: the connection broke
   bool finished;    // nothing more will be written: we half-closed it
   bool closed;      // by us
+  uint8_t head[9];  // what was read of the head that is not whole yet
   nni_reap_node reap;
 } conn;
 

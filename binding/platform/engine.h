@@ -50,8 +50,8 @@ extern void engine_turn(engine *);
 // Runs what is left without looking at the descriptors, and writes what has
 // gathered: before the loop sleeps.
 extern void engine_settle(engine *);
-// The same, as far as the kernel takes it without waiting, for a process that is
-// about to exit.
+// The same, as far as the kernel takes it without waiting, for a process that
+// is about to exit.
 extern void engine_flush(engine *);
 // Whether, since the last call, a waiting receiver has sent what may be a
 // question; and whether anything was read. The loop's thread.
