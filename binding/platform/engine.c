@@ -109,6 +109,8 @@ void engine_release(engine *e) {
 void engine_adopt(engine *e) {
   lock_acquire();
   e->home = pthread_self();
+  // Nobody was woken for what the thread before has left.
+  poller_signal(e->poller);
   lock_release();
 }
 
