@@ -46,7 +46,6 @@ set(nng_posix
   src/platform/posix/posix_file.c
   src/platform/posix/posix_ipcdial.c
   src/platform/posix/posix_pipe.c
-  src/platform/posix/posix_resolv_gai.c
   src/platform/posix/posix_sockaddr.c
   src/platform/posix/posix_tcpdial.c
   src/platform/posix/posix_tcplisten.c
@@ -60,6 +59,7 @@ set(nng_posix_replaced
   src/platform/posix/posix_clock.c
   src/platform/posix/posix_ipcconn.c
   src/platform/posix/posix_ipclisten.c
+  src/platform/posix/posix_resolv_gai.c
   src/platform/posix/posix_tcpconn.c
   src/platform/posix/posix_thread.c
 )
@@ -92,7 +92,6 @@ set(nng_defs
   # A process must not grow with the machine's cores.
   NNG_EXPIRE_THREADS=1
   NNG_NUM_TASKQ_THREADS=4
-  NNG_RESOLV_CONCURRENCY=1
 )
 
 set(nng_posix_defs

@@ -70,6 +70,8 @@ const faults = [
   },
   { fault: 'back-off', program: 'backoff', without: stockNng },
   { fault: 'families', program: 'families', without: stockNng },
+  { fault: 'addresses', program: 'addresses', without: stockPlatform },
+  { fault: 'slow name', program: 'slow_name', without: stockPlatform },
   { fault: 'self', program: 'self', without: stockPlatform }
 ]
 
