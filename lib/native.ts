@@ -36,17 +36,23 @@ export enum NativeEventType {
   connect,
   disconnect,
   reject,
-  dialed
+  dialed,
+  resolved
 }
 
 export interface NativeEvent {
   type: NativeEventType
-  /** The pipe's; `dialed`: the dialer's. */
+  /** The pipe's; `dialed`: the dialer's; `resolved`: what `resolve` returned. */
   id: number
-  /** `disconnect`, `reject`: why; `dialed`: why the first attempt failed, or 0. */
+  /**
+   * `disconnect`, `reject`: why; `dialed`: why the first attempt failed, or 0;
+   * `resolved`: why there is no address, or 0.
+   */
   error: number
   /** `connect` and `reject`. */
   peer?: NativePeer
+  /** `resolved`: numeric, without brackets. */
+  address?: string
 }
 
 export interface NativeStats {
@@ -119,6 +125,12 @@ export interface NativeSocket {
 
   takeEvents(): NativeEvent[]
 
+  /**
+   * Looks up the first address of a host, which takes no thread of the pool;
+   * returns the number of the `resolved` that follows, or a negative error.
+   */
+  resolve(host: string): number
+  /** Of tcp with a numeric host alone: a name would keep the pool's thread. */
   listen(url: string): Promise<[error: number, id: number, url: string]>
   /** The dialer's id, or a negative error; without `retry`, `dialed` follows. */
   dial(url: string, retry: boolean): number

@@ -38,7 +38,7 @@ import { toPeer, type Peer } from './peer'
 import { Pending } from './pending'
 import { Receiver } from './receiver'
 import { Sender } from './sender'
-import { dialUrl, listenUrl, parseUrl } from './url'
+import { dialUrl, listenUrl, lookupError, nameToLookUp, parseUrl } from './url'
 
 /**
  * Why a connection ended:
@@ -131,6 +131,12 @@ const disconnectReasons = new Map<number, DisconnectReason>([
   [NNG.ECLOSED, 'closed'],
   [NNG.ECANCELED, 'closed']
 ])
+// Of a host to listen on.
+interface Lookup {
+  host: string
+  url: string
+  pending: Pending<string>
+}
 
 const NONE: WaitOptions = Object.freeze({})
 
@@ -172,6 +178,7 @@ export class PairSocket
   readonly #sender: Sender
   readonly #endpoints = new Map<string, { id: number; dialer: boolean }>()
   #dials = noMap<number, Pending<void>>()
+  #lookups = noMap<number, Lookup>()
   #listening = 0
   #referenced = true
   // The connection, and what was told of it: events come a little later.
@@ -512,9 +519,13 @@ export class PairSocket
     this.#listening++
     this.#updateKeepAlive()
     try {
-      const numeric = await listenUrl(address)
+      const host = nameToLookUp(address)
+      const found =
+        host === undefined ? undefined : await this.#lookUp(host, url)
       this.#checkOpen('listen', url)
-      const [error, id, bound] = await this.#native.listen(numeric)
+      const [error, id, bound] = await this.#native.listen(
+        listenUrl(address, found)
+      )
       if (this.closed && error === 0) this.#native.stopEndpoint(id, false)
       this.#checkOpen('listen', url)
       if (error !== 0) throw new NngError(error, 'listen', { address: url })
@@ -528,6 +539,14 @@ export class PairSocket
       this.#listening--
       this.#updateKeepAlive()
     }
+  }
+
+  #lookUp(host: string, url: string): Promise<string> {
+    const pending = new Pending<string>('listen', {}, NONE, undefined, url)
+    const id = this.#native.resolve(host)
+    if (id < 0) pending.fail(-id)
+    else this.#lookups = withEntry(this.#lookups, id, { host, pending, url })
+    return pending.promise
   }
 
   async #dial(
@@ -701,7 +720,19 @@ export class PairSocket
       case NativeEventType.dialed:
         this.#tell(() => this.#onDialed(event.id, event.error))
         break
+      case NativeEventType.resolved:
+        this.#onResolved(event)
+        break
     }
+  }
+
+  #onResolved({ id, error, address }: NativeEvent): void {
+    const lookup = this.#lookups.get(id)
+    if (lookup === undefined) return
+    this.#lookups.delete(id)
+    const { host, url, pending } = lookup
+    if (error === 0) pending.resolve(address!)
+    else pending.reject(lookupError(error, host, url))
   }
 
   #onDialed(id: number, error: number): void {
@@ -749,6 +780,7 @@ export class PairSocket
       this.#native.stopEndpoint(id, true)
       pending.fail(NNG.ECLOSED)
     }
+    for (const { pending } of this.#lookups.values()) pending.fail(NNG.ECLOSED)
 
     let timer: NodeJS.Timeout | undefined
     let givenUp = false
@@ -783,6 +815,7 @@ export class PairSocket
     this.#closed = true
     this.#endpoints.clear()
     this.#dials = noMap()
+    this.#lookups = noMap()
     this.#updateKeepAlive()
     const stats = this.#native.stats()
     await new Promise<void>((resolve) => {

@@ -1,4 +1,3 @@
-import * as dns from 'node:dns/promises'
 import * as net from 'node:net'
 import { NNG, NngError, argumentError, show } from './errors'
 
@@ -89,25 +88,62 @@ export function tcpUrl(host: string, port: number): string {
 }
 
 /**
- * What NNG is to listen on: a numeric address, since it would block on a
- * name. `localhost` is 127.0.0.1, so that everybody on the machine means the
- * same by it; an empty host or `*` is every IPv4 address.
+ * The host that has to be looked up before NNG can listen on the address: it
+ * would block on a name. `localhost` is 127.0.0.1, so that everybody on the
+ * machine means the same by it; an empty host or `*` is every IPv4 address.
  */
-export async function listenUrl(address: Address): Promise<string> {
+export function nameToLookUp(address: Address): string | undefined {
+  if (address.transport === 'ipc') return undefined
+  const { host } = address
+  return listenHosts.has(host) || net.isIP(host) !== 0 ? undefined : host
+}
+
+const listenHosts: ReadonlyMap<string, string> = new Map([
+  ['', '0.0.0.0'],
+  ['*', '0.0.0.0'],
+  ['localhost', '127.0.0.1']
+])
+
+/** What NNG is to listen on, given what the lookup has found. */
+export function listenUrl(address: Address, found?: string): string {
   if (address.transport === 'ipc') return `ipc://${address.path}`
-  const { host, port, url } = address
-  if (host === '' || host === '*') return tcpUrl('0.0.0.0', port)
-  if (host === 'localhost') return tcpUrl('127.0.0.1', port)
-  if (net.isIP(host) !== 0) return tcpUrl(host, port)
-  try {
-    return tcpUrl((await dns.lookup(host)).address, port)
-  } catch (cause) {
-    throw new NngError(NNG.EADDRINVAL, 'listen', {
-      address: url,
-      detail: `the host '${host}' is not known`,
-      cause
-    })
+  const { host, port } = address
+  return tcpUrl(found ?? listenHosts.get(host) ?? host, port)
+}
+
+// What `dns.lookup` says of the same, for those who know its errors.
+const resolverErrors: Readonly<
+  Record<number, { code: string; errno: number; detail: string }>
+> = {
+  [NNG.EADDRINVAL]: {
+    code: 'ENOTFOUND',
+    errno: -3008,
+    detail: 'is not known'
+  },
+  [NNG.EAGAIN]: {
+    code: 'EAI_AGAIN',
+    errno: -3001,
+    detail: 'cannot be resolved now'
   }
+}
+
+/** The error of `listen` when the lookup has failed. */
+export function lookupError(errno: number, host: string, url: string): Error {
+  const known = resolverErrors[errno]
+  if (known === undefined) {
+    return new NngError(errno, 'listen', { address: url })
+  }
+  const { detail, ...rest } = known
+  const cause = Object.assign(
+    new Error(`getaddrinfo ${rest.code} ${host}`),
+    rest,
+    { syscall: 'getaddrinfo', hostname: host }
+  )
+  return new NngError(errno, 'listen', {
+    address: url,
+    detail: `the host '${host}' ${detail}`,
+    cause
+  })
 }
 
 /** What NNG is to dial. It resolves names itself, anew for each attempt. */

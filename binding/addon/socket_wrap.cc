@@ -97,6 +97,7 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
           InstanceMethod<&SocketWrap::WaitForMessage>("waitForMessage"),
           InstanceMethod<&SocketWrap::Discard>("discard"),
           InstanceMethod<&SocketWrap::TakeEvents>("takeEvents"),
+          InstanceMethod<&SocketWrap::Resolve>("resolve"),
           InstanceMethod<&SocketWrap::Listen>("listen"),
           InstanceMethod<&SocketWrap::Dial>("dial"),
           InstanceMethod<&SocketWrap::CloseEndpoint>("closeEndpoint"),
@@ -327,6 +328,7 @@ Napi::Value SocketWrap::TakeEvents(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < events.size(); i++) {
     const Event& event = events[i];
     if (event.type == EventType::kDialed) socket_->DialEnded(event.id);
+    if (event.type == EventType::kResolved) socket_->ResolveEnded(event.id);
     Napi::Object object = Napi::Object::New(env);
     object["type"] = static_cast<int>(event.type);
     object["id"] = event.id;
@@ -334,9 +336,18 @@ Napi::Value SocketWrap::TakeEvents(const Napi::CallbackInfo& info) {
     if (event.type == EventType::kConnect || event.type == EventType::kReject) {
       object["peer"] = PeerObject(env, event.peer);
     }
+    if (event.type == EventType::kResolved) {
+      object["address"] = event.peer.address;
+    }
     array.Set(i, object);
   }
   return array;
+}
+
+Napi::Value SocketWrap::Resolve(const Napi::CallbackInfo& info) {
+  uint32_t id = 0;
+  const int rv = Core().Resolve(info[0].As<Napi::String>().Utf8Value(), &id);
+  return Napi::Number::New(info.Env(), rv != 0 ? -rv : static_cast<double>(id));
 }
 
 Napi::Value SocketWrap::Listen(const Napi::CallbackInfo& info) {

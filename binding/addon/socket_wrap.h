@@ -44,6 +44,7 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
   Napi::Value WaitForMessage(const Napi::CallbackInfo& info);
   void Discard(const Napi::CallbackInfo& info);
   Napi::Value TakeEvents(const Napi::CallbackInfo& info);
+  Napi::Value Resolve(const Napi::CallbackInfo& info);
   Napi::Value Listen(const Napi::CallbackInfo& info);
   Napi::Value Dial(const Napi::CallbackInfo& info);
   Napi::Value CloseEndpoint(const Napi::CallbackInfo& info);

@@ -41,17 +41,28 @@ std::string NumericAddress(const nng_sockaddr_in6& in6) {
 
 }  // namespace
 
+std::string NumericHost(const nng_sockaddr& sa) {
+  switch (sa.s_family) {
+    case NNG_AF_INET:
+      return NumericAddress(AF_INET, &sa.s_in.sa_addr);
+    case NNG_AF_INET6:
+      return NumericAddress(sa.s_in6);
+    default:
+      return "";
+  }
+}
+
 Peer DescribePeer(nng_pipe pipe) {
   Peer peer;
   nng_sockaddr sa;
   if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &sa) == 0) {
     switch (sa.s_family) {
       case NNG_AF_INET:
-        peer.address = NumericAddress(AF_INET, &sa.s_in.sa_addr);
+        peer.address = NumericHost(sa);
         peer.port = ntohs(sa.s_in.sa_port);
         break;
       case NNG_AF_INET6:
-        peer.address = NumericAddress(sa.s_in6);
+        peer.address = NumericHost(sa);
         peer.port = ntohs(sa.s_in6.sa_port);
         break;
       case NNG_AF_IPC:

@@ -23,6 +23,9 @@ struct Peer {
   uint32_t endpoint = 0;
 };
 
+// A numeric address of tcp, without brackets; empty if it is none.
+std::string NumericHost(const nng_sockaddr& sa);
+
 // To be called while the pipe is known to exist, without any lock.
 Peer DescribePeer(nng_pipe pipe);
 

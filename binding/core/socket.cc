@@ -65,6 +65,19 @@ struct Socket::DialOp {
   }
 };
 
+// A lookup of a host's address, owned as above.
+struct Socket::ResolveOp {
+  Socket* socket;
+  uint32_t id;
+  nng_aio* aio;
+  nng_sockaddr address = {};
+
+  ~ResolveOp() {
+    nng_aio_stop(aio);  // cancels it, and nobody waits for the resolver
+    nng_aio_free(aio);
+  }
+};
+
 Socket::Socket(const Options& options, std::shared_ptr<Waker> waker)
     : options_(options),
       waker_(std::move(waker)),
@@ -123,12 +136,15 @@ void Socket::Close() {
     nng_aio_free(recv_aio_);
   }
   std::unordered_map<uint32_t, std::unique_ptr<DialOp>> dials;
+  std::unordered_map<uint32_t, std::unique_ptr<ResolveOp>> resolves;
   {
     Lock lock(mutex_);
     dials.swap(dials_);
+    resolves.swap(resolves_);
     inbox_.Clear();
   }
   dials.clear();
+  resolves.clear();
   closed_ = true;
 }
 
@@ -739,6 +755,46 @@ void Socket::OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg) {
 }
 
 // Endpoints.
+
+// On an NNG thread, with no lock held.
+void Socket::OnResolved(void* arg) {
+  auto* op = static_cast<ResolveOp*>(arg);
+  Socket* self = op->socket;
+  Event event = {EventType::kResolved, op->id, nng_aio_result(op->aio), Peer()};
+  if (event.error == 0) event.peer.address = NumericHost(op->address);
+  {
+    Lock lock(self->mutex_);
+    self->PushEvent(std::move(event));
+  }
+  self->waker_->Wake(self);
+}
+
+int Socket::Resolve(const std::string& host, uint32_t* id) {
+  EngineScope scope(engine_);
+  std::unique_ptr<ResolveOp> op(new ResolveOp{this, ++last_resolve_, nullptr});
+  const int rv = nng_aio_alloc(&op->aio, &Socket::OnResolved, op.get());
+  if (rv != 0) return rv;
+  nng_aio_set_timeout(op->aio, NNG_DURATION_INFINITE);
+  ResolveOp* raw = op.get();
+  *id = raw->id;
+  {
+    Lock lock(mutex_);
+    resolves_[raw->id] = std::move(op);
+  }
+  nng_pair_resolve(host.c_str(), &raw->address, raw->aio);
+  return 0;
+}
+
+void Socket::ResolveEnded(uint32_t id) {
+  std::unique_ptr<ResolveOp> op;
+  {
+    Lock lock(mutex_);
+    auto found = resolves_.find(id);
+    if (found == resolves_.end()) return;
+    op = std::move(found->second);
+    resolves_.erase(found);
+  }
+}
 
 int Socket::Listen(const std::string& url, uint32_t* id,
                    std::string* bound_url) {

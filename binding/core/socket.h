@@ -57,14 +57,14 @@ struct Options {
   int ipc_mode;
 };
 
-enum class EventType { kConnect, kDisconnect, kReject, kDialed };
+enum class EventType { kConnect, kDisconnect, kReject, kDialed, kResolved };
 
 struct Event {
   EventType type;
-  uint32_t id;  // the pipe; kDialed: the dialer
-  int error;    // kDisconnect, kReject: why; kDialed: why the first attempt
-                // failed, or 0
-  Peer peer;    // kConnect, kReject
+  uint32_t id;  // the pipe; kDialed: the dialer; kResolved: the lookup
+  int error;    // kDisconnect, kReject: why; kDialed, kResolved: why it failed,
+                // or 0
+  Peer peer;    // kConnect, kReject; kResolved: its address alone
 };
 
 struct Stats {
@@ -154,6 +154,11 @@ class Socket : public std::enable_shared_from_this<Socket> {
   void TakeEvents(std::vector<Event>* out);
 
   // Endpoints. Listen and CloseEndpoint block.
+  // Looks up the first address of a host, which Listen is to be given: on a
+  // name it would block. A kResolved event tells the outcome.
+  int Resolve(const std::string& host, uint32_t* id);
+  // The owner has seen the kResolved event.
+  void ResolveEnded(uint32_t id);
   int Listen(const std::string& url, uint32_t* id, std::string* bound_url);
   // Starts a dialer. Without `retry` a kDialed event tells the outcome, and
   // after a failure the dialer is still to be closed.
@@ -183,6 +188,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
 
  private:
   struct DialOp;
+  struct ResolveOp;
   struct Amount {
     uint64_t messages;
     uint64_t bytes;
@@ -199,6 +205,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   static void OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg);
   static void OnReceive(void* arg);
   static void OnDialed(void* arg);
+  static void OnResolved(void* arg);
   static void OnFlushed(void* arg);
 
   int TrySend(Message* message);
@@ -235,6 +242,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   Fifo<Message> queue_;      // a cancelled message leaves an empty place
   uint64_t queue_head_ = 0;  // the number of queue_.front()
   uint64_t queue_bytes_ = 0;
+  uint32_t last_resolve_ = 0;
 
   std::atomic<uint64_t> accepted_{0};
   std::atomic<uint64_t> finished_{0};
@@ -261,6 +269,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   nng_stream* conn_ = nullptr;
   std::unordered_map<uint32_t, Peer> pipes_;
   std::unordered_map<uint32_t, std::unique_ptr<DialOp>> dials_;
+  std::unordered_map<uint32_t, std::unique_ptr<ResolveOp>> resolves_;
   // Pipes whose first attempt met another protocol, and their dialers.
   std::unordered_map<uint32_t, uint32_t> misdialed_;
   uint64_t messages_sent_ = 0;

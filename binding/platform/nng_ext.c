@@ -29,6 +29,10 @@ int nng_pair_dialer_start(nng_dialer dialer, nng_aio *aio) {
   return (0);
 }
 
+void nng_pair_resolve(const char *host, nng_sockaddr *sa, nng_aio *aio) {
+  nni_resolv_ip(host, "0", NNG_AF_UNSPEC, true, sa, aio);
+}
+
 #if defined(NNG_PAIR_OWN_CONN)
 
 // Holding the pipe keeps its connection, since it is freed after the pipe's

@@ -17,6 +17,11 @@ extern "C" {
 // returned, the aio does not complete.
 extern int nng_pair_dialer_start(nng_dialer, nng_aio *);
 
+// Looks a host up without blocking: the aio completes when the first of its
+// addresses is in *sa, which must last until then. For listening: a dialer
+// resolves by itself, and tries all addresses.
+extern void nng_pair_resolve(const char *host, nng_sockaddr *sa, nng_aio *);
+
 // The connection under a pipe, for conn.h; as long as the pipe is pair0's.
 extern int nng_pair_pipe_conn(nng_pipe, nng_stream **);
 

@@ -13,6 +13,8 @@ export interface Tools {
   turn: typeof import('node:timers/promises').setImmediate
   /** Writes a line that the test sees (`Run.line`), whatever comes next. */
   say: (text: string) => void
+  /** How many threads of this process have this name (Linux). */
+  threads: (name: string) => number
   /** Runs such a function, or the source of one, in a worker thread. */
   startWorker: <A extends readonly unknown[]>(
     main: Main<A> | string,

@@ -16,6 +16,14 @@ function sourceOf(main, args) {
   )
 }
 
+function nameOfThread(id) {
+  try {
+    return fs.readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trimEnd()
+  } catch {
+    return undefined // it has just ended
+  }
+}
+
 exports.tools = {
   lib,
   fs,
@@ -26,6 +34,9 @@ exports.tools = {
   turn: setImmediate,
   // Synchronous, so that what was said is never lost.
   say: (text) => void fs.writeSync(2, `${text}\n`),
+  threads: (name) =>
+    fs.readdirSync('/proc/self/task').filter((id) => nameOfThread(id) === name)
+      .length,
   startWorker: (main, ...args) =>
     new Worker(sourceOf(main, args), { eval: true })
 }
