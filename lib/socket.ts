@@ -216,8 +216,9 @@ export class PairSocket
    * first address is taken. ipc: the file gets the permissions `ipcMode`. A
    * dead listener's file is taken over, any other file is left alone.
    *
-   * Errors: `EADDRINUSE`, `EADDRINVAL`, `ENOTSUP`, `EPERM`, `ENOENT`,
-   * `EBUSY`, `ECLOSED`. It cannot be cancelled but by `close()`.
+   * Errors: `EADDRINUSE`, `EADDRINVAL`, `EAGAIN` (the host cannot be resolved
+   * now), `ENOTSUP`, `EPERM`, `ENOENT`, `EBUSY`, `ECLOSED`. It cannot be
+   * cancelled but by `close()`.
    */
   async listen(url: string): Promise<Listener> {
     const site = callSite(this.listen)
@@ -232,13 +233,15 @@ export class PairSocket
    * Dials `tcp://host:port` or `ipc://path`; resolves when the peer has
    * completed the handshake, rejects when the first attempt fails.
    *
-   * Of a name, the first address is tried, then the first of the other
-   * family; `localhost` is 127.0.0.1, then ::1. An empty host, `*`, 0.0.0.0
-   * and [::] are this machine. A relative path of ipc is relative to the
-   * working directory of this call, for as long as the dialer is open. After a lost connection the
-   * dialer dials again, after a back-off, or down to half of it at random,
-   * that doubles from `reconnectMin` to `reconnectMax` and starts anew once a
-   * connection has lasted a second.
+   * A name is looked up for each attempt, and its addresses are tried one
+   * after the other, IPv6 and IPv4 in turn, each but the last for 250 ms at
+   * most; `localhost` is 127.0.0.1, then ::1. An empty host, `*`, 0.0.0.0 and
+   * [::] are this machine. A relative path of ipc is relative to the working
+   * directory of this call, for as long as the dialer is open.
+   *
+   * After a lost connection the dialer dials again, after a back-off, or down
+   * to half of it at random, that doubles from `reconnectMin` to `reconnectMax`
+   * and starts anew once a connection has lasted a second.
    *
    * PAIR has no word for "busy": a dialer whose peer already has a peer
    * connects, is disconnected at once, and dials again. What it sends in
