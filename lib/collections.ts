@@ -26,3 +26,15 @@ export function withEntry<K, V>(map: Map<K, V>, key: K, value: V): Map<K, V> {
     ? new Map([[key, value]])
     : map.set(key, value)
 }
+
+/** The set without the item, and none of its own if that was the last. */
+export function withoutItem<T>(set: Set<T>, item: T): Set<T> {
+  set.delete(item)
+  return set.size === 0 ? emptySet : set
+}
+
+/** The map without the entry; as above. */
+export function withoutKey<K, V>(map: Map<K, V>, key: K): Map<K, V> {
+  map.delete(key)
+  return map.size === 0 ? emptyMap : map
+}

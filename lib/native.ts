@@ -123,6 +123,8 @@ export interface NativeSocket {
   waitForMessage(): boolean
   discard(): void
 
+  /** `onready` will be called soon, by itself. */
+  wake(): void
   takeEvents(): NativeEvent[]
 
   /**
@@ -154,10 +156,30 @@ export interface NativeSocket {
   stats(): NativeStats
 }
 
+/** Real time, on the event loop's own thread. */
+export interface NativeClock {
+  /** Called when the alarm is due, or the loop had a turn. */
+  ontime: (alarm: boolean, turn: boolean) => void
+  /** Milliseconds from some moment on. */
+  now(): number
+  /** In so many milliseconds at the earliest; there is one alarm. */
+  setAlarm(ms: number): void
+  /** Keeps the process alive until then. */
+  waitForTurn(): void
+  keepAlive(): void
+  letGo(): void
+}
+
 interface Native {
   Socket: new (options: NativeOptions) => NativeSocket
+  /** Only where there is libuv's loop. */
+  Clock?: new () => NativeClock
   /** Memory for outbox.ts; null where there is none. */
   outbox: ArrayBuffer | null
+  /** Calls in no async context: what is made there keeps none. */
+  outside<T>(call: () => T): T
+  /** Ends the process, unless it listens to `uncaughtException`. */
+  uncaught(error: unknown): void
   errorText(error: number): string
   nngVersion: string
 }

@@ -1,4 +1,5 @@
 import { argumentError, show } from './errors'
+import { warnOfUnknown } from './optionNames'
 
 /** Options of a {@link PairSocket}; each has a default. */
 export interface PairSocketOptions {
@@ -119,8 +120,25 @@ export function checkObject(name: string, value: unknown): void {
   }
 }
 
+/**
+ * As Node's own functions take it: it may be of another realm, or not Node's
+ * at all, as long as it can be listened to.
+ */
+function isSignal(value: unknown): boolean {
+  if (value instanceof AbortSignal) return true
+  if (typeof value !== 'object' || value === null) return false
+  if (!('aborted' in value)) return false
+  const { addEventListener, removeEventListener } =
+    value as Partial<AbortSignal>
+  return (
+    Boolean(value.aborted) ||
+    (typeof addEventListener === 'function' &&
+      typeof removeEventListener === 'function')
+  )
+}
+
 export function checkSignal(value: unknown): void {
-  if (!(value instanceof AbortSignal)) {
+  if (!isSignal(value)) {
     throw argumentError(
       'ERR_INVALID_ARG_TYPE',
       `signal must be an AbortSignal, not ${show(value)}`
@@ -134,6 +152,9 @@ export function resolveOptions(options: PairSocketOptions): ResolvedOptions {
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined)
   )
+  for (const name of Object.keys(given)) {
+    if (!(name in defaults)) warnOfUnknown(name, Object.keys(defaults))
+  }
   const o: ResolvedOptions = { ...defaults, ...given }
   checkTimeout('recvTimeout', o.recvTimeout)
   checkTimeout('sendTimeout', o.sendTimeout)
@@ -160,4 +181,28 @@ export function checkWaitOptions(options: WaitOptions): void {
   checkObject('options', options)
   if (options.signal !== undefined) checkSignal(options.signal)
   if (options.timeout !== undefined) checkTimeout('timeout', options.timeout)
+}
+
+/**
+ * Warns of options that do not exist. A call that does not have to wait leaves
+ * this out: it does without those that do, too, and has no time for it.
+ *
+ * @param own the option that the call has besides
+ */
+export function checkNames(options: WaitOptions, own?: string): void {
+  for (const name in options) {
+    if (name === 'timeout' || name === 'signal' || name === own) continue
+    warnOfUnknown(name, ['signal', 'timeout', ...(own ? [own] : [])])
+  }
+}
+
+/** Of a call that takes nothing but a timeout. */
+export function checkTimeoutOption(options: {
+  timeout?: number | undefined
+}): void {
+  checkObject('options', options)
+  if (options.timeout !== undefined) checkTimeout('timeout', options.timeout)
+  for (const name in options) {
+    if (name !== 'timeout') warnOfUnknown(name, ['timeout'])
+  }
 }

@@ -1,7 +1,7 @@
-import { clearTimeout, setTimeout } from 'node:timers'
 import { NNG, NngError, at, type CallSite } from './errors'
 import type { WaitOptions } from './options'
-import { offAbort, onAbort } from './signals'
+import { offAbort, onAbort, reasonOf } from './signals'
+import { time, type Timer } from './time'
 
 /**
  * A call that waits: a promise that is settled once, by whichever comes
@@ -20,7 +20,7 @@ export class Pending<T> {
 
   #resolve!: (value: T) => void
   #reject!: (reason: unknown) => void
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   #signal: AbortSignal | undefined
   #aborted: (() => void) | undefined
   readonly #syscall: string
@@ -51,16 +51,16 @@ export class Pending<T> {
     })
     const { timeout, signal } = options
     if (timeout !== undefined && timeout !== Infinity) {
-      this.#timer = setTimeout(() => {
+      this.#timer = time.after(timeout, () => {
         this.fail(NNG.ETIMEDOUT)
         this.#onCancel?.()
-      }, timeout)
+      })
     }
     if (signal !== undefined) {
       this.#signal = signal
       this.#aborted = () => {
         if (!this.#settle()) return
-        this.#reject(signal.reason)
+        this.#reject(reasonOf(signal))
         this.#onCancel?.()
       }
       onAbort(signal, this.#aborted)
@@ -85,7 +85,7 @@ export class Pending<T> {
   #settle(): boolean {
     if (this.settled) return false
     this.settled = true
-    if (this.#timer !== undefined) clearTimeout(this.#timer)
+    if (this.#timer !== undefined) time.cancel(this.#timer)
     if (this.#signal !== undefined) offAbort(this.#signal, this.#aborted!)
     return true
   }

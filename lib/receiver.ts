@@ -1,10 +1,11 @@
-import { setImmediate } from 'node:timers'
 import { arena } from './arena'
 import { noSet, withItem } from './collections'
 import { NNG, NngError, at, callSite } from './errors'
 import type { NativeSocket } from './native'
-import type { WaitOptions } from './options'
+import { checkNames, type WaitOptions } from './options'
 import { Pending } from './pending'
+import { reasonOf } from './signals'
+import { time } from './time'
 import { STREAK_BYTES, STREAK_MESSAGES, Yielding } from './yielding'
 
 // How many messages cross from the addon at once, and their sizes.
@@ -124,7 +125,7 @@ export class Receiver {
     entry: (...args: never[]) => unknown
   ): Promise<Buffer | Buffer[]> {
     const { signal, timeout = this.#timeout } = options
-    if (signal?.aborted) return Promise.reject(signal.reason as Error)
+    if (signal?.aborted) return Promise.reject(reasonOf(signal))
     if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
     if (this.#waiters.size === 0) {
       const result = timeout === 0 ? this.#ready(max) : this.#readyOrArm(max)
@@ -136,6 +137,7 @@ export class Receiver {
       }
     }
     if (timeout === 0) return this.#failed(NNG.ETIMEDOUT, entry)
+    checkNames(options)
     const waiter: Waiter = {
       max,
       pending: new Pending('recv', undefined, { signal, timeout }, () =>
@@ -233,7 +235,7 @@ export class Receiver {
     let served = 0
     for (const waiter of this.#waiters) {
       if (served >= STREAK_MESSAGES) {
-        setImmediate(() => this.onReady())
+        time.afterTurn(() => this.onReady())
         return
       }
       const result = this.#ready(waiter.max) ?? this.#readyOrArm(waiter.max)

@@ -1,4 +1,3 @@
-import { clearTimeout, setTimeout } from 'node:timers'
 import { sizeOf, toBytes, type Bytes, type MessageData } from './bytes'
 import { noMap, noSet, withEntry, withItem } from './collections'
 import {
@@ -15,9 +14,11 @@ import {
   SEND_QUEUED,
   type NativeSocket
 } from './native'
-import type { WaitOptions } from './options'
+import { checkNames, type WaitOptions } from './options'
 import { outbox } from './outbox'
 import { Pending } from './pending'
+import { reasonOf, throwIfAborted } from './signals'
+import { time } from './time'
 import { STREAK_BYTES, STREAK_MESSAGES, Yielding } from './yielding'
 
 // A caller that sends large messages faster than its peer reads would fill the
@@ -83,7 +84,7 @@ export class Sender {
     const aborted = signal?.aborted === true
     const bytes = toBytes(data)
     const size = sizeOf(bytes)
-    if (aborted) return Promise.reject(signal.reason as Error)
+    if (aborted) return Promise.reject(reasonOf(signal))
     if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
     if (this.#tooLarge(bytes, size)) return this.#failed(NNG.EMSGSIZE, entry)
     const status = this.#send(bytes, size, timeout !== 0)
@@ -93,6 +94,7 @@ export class Sender {
       case SEND_FULL:
         return this.#failed(NNG.ETIMEDOUT, entry)
       case SEND_QUEUED:
+        checkNames(options)
         return this.#wait({ signal, timeout }, entry)
       default:
         return this.#failed(-status, entry)
@@ -115,6 +117,7 @@ export class Sender {
     options: WaitOptions,
     entry: Entry
   ): Promise<void> {
+    checkNames(options)
     const { signal, timeout = this.#timeout } = options
     const aborted = signal?.aborted === true
     let list: unknown[] | undefined
@@ -146,7 +149,7 @@ export class Sender {
       }
     }
     const fits = this.#toBytes(list, next)
-    if (aborted) return Promise.reject(signal.reason as Error)
+    if (aborted) return Promise.reject(reasonOf(signal))
     if (!fits) return this.#failed(NNG.EMSGSIZE, entry)
     if (next > 0) outbox.publish()
     return this.#sendList(list as Bytes[], next, { signal, timeout }, entry)
@@ -162,7 +165,7 @@ export class Sender {
     // Taken while the caller is on the stack, and it costs as much as a dozen
     // messages: a list that is accepted at once does without.
     let site: CallSite | undefined
-    const deadline = performance.now() + timeout
+    const deadline = timeout === Infinity ? timeout : time.now() + timeout
     try {
       for (let first = 0; ; first = next) {
         if (this.#closed) throw new NngError(NNG.ECLOSED, 'send')
@@ -175,14 +178,17 @@ export class Sender {
           if (last) return
         } else {
           // The next one waits its turn, and those behind it follow in bulk.
-          const left = Math.max(1, deadline - performance.now())
+          const left =
+            deadline === Infinity
+              ? deadline
+              : Math.max(1, deadline - time.now())
           await this.send(
             list[next++]!,
             { signal, timeout: timeout === 0 ? 0 : left },
             entry
           )
         }
-        if (next < list.length) signal?.throwIfAborted()
+        if (next < list.length) throwIfAborted(signal)
       }
     } catch (error) {
       if (error === signal?.reason) throw error
@@ -193,12 +199,13 @@ export class Sender {
   /** Settles when everything accepted so far was handed to the kernel. */
   drain(options: WaitOptions, entry: Entry): Promise<void> {
     const { signal, timeout } = options
-    if (signal?.aborted) return Promise.reject(signal.reason as Error)
+    if (signal?.aborted) return Promise.reject(reasonOf(signal))
     const fail = (errno: number) =>
       Promise.reject(at(new NngError(errno, 'drain'), callSite(entry)))
     if (this.#closed) return fail(NNG.ECLOSED)
     const done = this.#native.finished() >= this.#native.accepted()
     if (!done && timeout === 0) return fail(NNG.ETIMEDOUT)
+    if (!done) checkNames(options)
     return this.#drain(options, callSite(entry))
   }
 
@@ -357,15 +364,15 @@ export class Sender {
       const waiter = {
         count: this.#native.accepted() - allowed,
         resolve: () => {
-          clearTimeout(timer)
+          time.cancel(timer)
           this.#ahead.delete(waiter)
           resolve()
         }
       }
-      const timer = setTimeout(() => {
+      const timer = time.after(AHEAD_MS, () => {
         this.#stuckAt = this.#native.finished()
         waiter.resolve()
-      }, AHEAD_MS)
+      })
       this.#ahead = withItem(this.#ahead, waiter)
       this.#serveFinished()
     })

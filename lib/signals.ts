@@ -28,3 +28,15 @@ export function offAbort(signal: AbortSignal, call: () => void): void {
   watches.delete(signal)
   signal.removeEventListener('abort', watch.listener)
 }
+
+/** What a call rejects with whose signal is aborted. */
+export function reasonOf(signal: AbortSignal): Error {
+  const { reason } = signal as { readonly reason?: unknown }
+  // What was given, null too. A signal that is not Node's may have none.
+  if (reason !== undefined) return reason as Error
+  return new DOMException('This operation was aborted', 'AbortError')
+}
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw reasonOf(signal)
+}

@@ -1,13 +1,15 @@
 import { EventEmitter } from 'node:events'
-import {
-  clearInterval,
-  clearTimeout,
-  setInterval,
-  setTimeout
-} from 'node:timers'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { EndpointContext } from './asyncContext'
+import { attempt } from './attempt'
 import type { MessageData } from './bytes'
-import { noMap, noSet, withEntry, withItem } from './collections'
+import {
+  noMap,
+  noSet,
+  withEntry,
+  withItem,
+  withoutItem,
+  withoutKey
+} from './collections'
 import { PairDuplex } from './duplex'
 import { Dialer, Listener } from './endpoint'
 import {
@@ -24,11 +26,12 @@ import {
   NativeEventType,
   native,
   type NativeEvent,
+  type NativePeer,
   type NativeSocket
 } from './native'
 import {
-  checkObject,
-  checkTimeout,
+  checkNames,
+  checkTimeoutOption,
   checkWaitOptions,
   resolveOptions,
   type PairSocketOptions,
@@ -38,6 +41,8 @@ import { toPeer, type Peer } from './peer'
 import { Pending } from './pending'
 import { Receiver } from './receiver'
 import { Sender } from './sender'
+import { throwIfAborted } from './signals'
+import { sleep, time, type Timer } from './time'
 import { dialUrl, listenUrl, lookupError, nameToLookUp, parseUrl } from './url'
 
 /**
@@ -138,6 +143,26 @@ interface Lookup {
   pending: Pending<string>
 }
 
+interface OpenEndpoint {
+  readonly id: number
+  readonly dialer: boolean
+  readonly context: EndpointContext
+}
+
+/** A dial whose first attempt is under way. */
+interface Dialing {
+  readonly pending: Pending<void>
+  readonly context: EndpointContext
+}
+
+/** What is to be told, by a listener of events or by a promise. */
+interface News {
+  readonly tell: () => void
+  readonly context: EndpointContext | undefined
+  /** Not before whoever waits for a message had it. */
+  afterMessages: boolean
+}
+
 const NONE: WaitOptions = Object.freeze({})
 
 // After a half close the peer should hang up by itself, as an NNG that reads
@@ -176,15 +201,23 @@ export class PairSocket
   readonly #native: NativeSocket
   readonly #receiver: Receiver
   readonly #sender: Sender
-  readonly #endpoints = new Map<string, { id: number; dialer: boolean }>()
-  #dials = noMap<number, Pending<void>>()
+  readonly #endpoints = new Map<string, OpenEndpoint>()
+  #dials = noMap<number, Dialing>()
   #lookups = noMap<number, Lookup>()
-  #listening = 0
+  // Of the calls of listen() that are under way.
+  #listens = noSet<EndpointContext>()
   #referenced = true
   // The connection, and what was told of it: events come a little later.
-  #pipe: { id: number; endpoint: string; peer: Peer } | undefined
+  #pipe:
+    | {
+        id: number
+        endpoint: string
+        context: EndpointContext | undefined
+        peer: Peer
+      }
+    | undefined
   #peer: Peer | undefined
-  readonly #news: (() => void)[] = []
+  readonly #news: News[] = []
   #peerGone = noSet<() => void>()
   #closing: Promise<CloseResult> | undefined
   #hurry: ((timeout: number) => void) | undefined
@@ -260,6 +293,7 @@ export class PairSocket
     const site = callSite(this.dial)
     try {
       checkWaitOptions(options)
+      checkNames(options, 'retry')
       return await this.#dial(url, options)
     } catch (error) {
       if (error === options?.signal?.reason) throw error
@@ -283,6 +317,7 @@ export class PairSocket
     const site = callSite(this.listenOrDial)
     try {
       checkWaitOptions(options)
+      checkNames(options)
       return await this.#listenOrDial(url, options)
     } catch (error) {
       if (error === options?.signal?.reason) throw error
@@ -448,9 +483,8 @@ export class PairSocket
    */
   close(options: CloseOptions = {}): Promise<CloseResult> {
     try {
-      checkObject('options', options)
+      checkTimeoutOption(options)
       const { timeout = Infinity } = options
-      checkTimeout('timeout', timeout)
       this.#closing ??= this.#close()
       this.#hurry?.(timeout)
       return this.#closing
@@ -519,7 +553,8 @@ export class PairSocket
   async #listen(url: string): Promise<Listener> {
     const address = parseUrl(url, 'listen')
     this.#checkOpen('listen', url)
-    this.#listening++
+    const context = this.#newContext('Listener')
+    this.#listens = withItem(this.#listens, context)
     this.#updateKeepAlive()
     try {
       const host = nameToLookUp(address)
@@ -537,9 +572,12 @@ export class PairSocket
         address.transport === 'tcp' && port !== undefined
           ? url.replace(/:\d+\/?$/, `:${port}`)
           : url
-      return new Listener(real, this.#addEndpoint(id, false))
+      return new Listener(real, this.#addEndpoint(id, false, context))
+    } catch (error) {
+      context.emitDestroy()
+      throw error
     } finally {
-      this.#listening--
+      this.#listens = withoutItem(this.#listens, context)
       this.#updateKeepAlive()
     }
   }
@@ -565,10 +603,11 @@ export class PairSocket
       )
     }
     const address = parseUrl(url, 'dial')
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     this.#checkOpen('dial', url)
     const id = this.#native.dial(dialUrl(address), retry)
     if (id < 0) throw new NngError(-id, 'dial', { address: url })
+    const context = this.#newContext('Dialer')
     if (!retry) {
       const pending = new Pending<void>(
         'dial',
@@ -577,11 +616,16 @@ export class PairSocket
         () => void this.#native.closeEndpoint(id, true),
         url
       )
-      this.#dials = withEntry(this.#dials, id, pending)
+      this.#dials = withEntry(this.#dials, id, { pending, context })
       this.#updateKeepAlive()
-      await pending.promise
+      try {
+        await pending.promise
+      } catch (error) {
+        context.emitDestroy()
+        throw error
+      }
     }
-    return new Dialer(url, this.#addEndpoint(id, true), listenError)
+    return new Dialer(url, this.#addEndpoint(id, true, context), listenError)
   }
 
   async #listenOrDial(
@@ -589,7 +633,7 @@ export class PairSocket
     options: WaitOptions
   ): Promise<Listener | Dialer> {
     const { signal } = options
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     for (const pause of LISTEN_OR_DIAL_PAUSES_MS.keys()) {
       const listenError = await this.#listen(url).catch((e: unknown) => e)
       if (listenError instanceof Listener) return listenError
@@ -614,11 +658,29 @@ export class PairSocket
     throw new Error('unreachable')
   }
 
+  #newContext(type: 'Listener' | 'Dialer'): EndpointContext {
+    return new EndpointContext(type, () => this.#referenced || this.closed)
+  }
+
+  /** That of the call whose endpoint made a connection. */
+  #contextOf({ dialed, endpoint }: NativePeer): EndpointContext | undefined {
+    const known = this.#endpoints.get(endpointKey(endpoint, dialed))
+    if (known !== undefined) return known.context
+    if (dialed) return this.#dials.get(endpoint)?.context
+    // Somebody was quicker than the news that it listens.
+    const [first] = this.#listens
+    return first
+  }
+
   /** Registers an endpoint; returns what closes it. */
-  #addEndpoint(id: number, dialer: boolean): () => Promise<void> {
+  #addEndpoint(
+    id: number,
+    dialer: boolean,
+    context: EndpointContext
+  ): () => Promise<void> {
     const key = endpointKey(id, dialer)
     let closing: Promise<void> | undefined
-    this.#endpoints.set(key, { id, dialer })
+    this.#endpoints.set(key, { id, dialer, context })
     this.#updateKeepAlive()
     return () => (closing ??= this.#closeEndpoint(key, id, dialer))
   }
@@ -641,8 +703,13 @@ export class PairSocket
     else if (this.#news.length > 0) {
       await new Promise<void>((resolve) => this.#tell(resolve))
     }
-    this.#endpoints.delete(key)
+    this.#forgetEndpoint(key)
     this.#updateKeepAlive()
+  }
+
+  #forgetEndpoint(key: string): void {
+    this.#endpoints.get(key)?.context.emitDestroy()
+    this.#endpoints.delete(key)
   }
 
   #peerIsGone(): Promise<void> {
@@ -657,7 +724,7 @@ export class PairSocket
       !this.#closed &&
       (this.#endpoints.size > 0 ||
         this.#dials.size > 0 ||
-        this.#listening > 0 ||
+        this.#listens.size > 0 ||
         this.closed)
     if (busy) reachable.add(this)
     else reachable.delete(this)
@@ -671,6 +738,7 @@ export class PairSocket
     if (events) this.#takeEvents()
     this.#sender.onReady()
     this.#receiver.onReady()
+    if (this.#news.length > 0) this.#tellNews()
   }
 
   #takeEvents(): void {
@@ -682,20 +750,22 @@ export class PairSocket
       case NativeEventType.connect: {
         const { dialed, endpoint } = event.peer!
         const peer = toPeer(event.peer!)
+        const context = this.#contextOf(event.peer!)
         this.#pipe = {
           id: event.id,
           endpoint: endpointKey(endpoint, dialed),
+          context,
           peer
         }
         this.#tell(() => {
           this.#peer = peer
           this.emit('connect', peer)
-        })
+        }, context)
         break
       }
       case NativeEventType.disconnect: {
         if (this.#pipe?.id !== event.id) break
-        const { peer } = this.#pipe
+        const { context, peer } = this.#pipe
         this.#pipe = undefined
         let reason = disconnectReasons.get(event.error) ?? 'error'
         // The peer hangs up because this side is closing.
@@ -705,7 +775,7 @@ export class PairSocket
           for (const resolve of this.#peerGone) resolve()
           this.#peerGone = noSet()
           this.emit('disconnect', peer, reason)
-        })
+        }, context)
         break
       }
       case NativeEventType.reject: {
@@ -717,7 +787,10 @@ export class PairSocket
           this.#tell(() => this.#onDialed(endpoint, NNG.EPROTO))
         }
         const reason = protocol ? 'protocol' : 'busy'
-        this.#tell(() => this.emit('reject', peer, reason))
+        this.#tell(
+          () => this.emit('reject', peer, reason),
+          this.#contextOf(event.peer!)
+        )
         break
       }
       case NativeEventType.dialed:
@@ -739,32 +812,46 @@ export class PairSocket
   }
 
   #onDialed(id: number, error: number): void {
-    const pending = this.#dials.get(id)
-    if (!this.#dials.delete(id)) return
-    if (error === 0) pending?.resolve()
+    const pending = this.#dials.get(id)?.pending
+    this.#dials = withoutKey(this.#dials, id)
+    if (pending === undefined) return
+    if (error === 0) pending.resolve()
     else {
-      pending?.fail(error)
+      pending.fail(error)
       if (!this.closed) void this.#native.closeEndpoint(id, true)
     }
     this.#updateKeepAlive()
   }
 
-  // Telling. Each piece of news has a tick of its own, since a listener that
-  // throws must not keep others, or the messages, from being served. Ticks
-  // run before the promises that are settled meanwhile go on.
+  // Telling. A listener that throws must not keep others, or the messages,
+  // from being served. Promises that are settled meanwhile go on when all is
+  // told that can be.
 
-  #tell(news: () => void): void {
-    if (this.#news.length > 0) {
-      this.#tellAfterMessages(news)
-    } else {
-      this.#news.push(news)
-      process.nextTick(tellNext, this.#news)
-    }
+  #tell(tell: () => void, context?: EndpointContext): void {
+    this.#push({ tell, context, afterMessages: false })
   }
 
-  #tellAfterMessages(news: () => void): void {
-    this.#news.push(news)
-    queueMicrotask(() => process.nextTick(tellNext, this.#news))
+  #tellAfterMessages(tell: () => void, context?: EndpointContext): void {
+    this.#push({ tell, context, afterMessages: true })
+  }
+
+  #push(news: News): void {
+    // The addon then calls, unless it is calling already.
+    if (this.#news.push(news) === 1) this.#native.wake()
+  }
+
+  /** The addon called, and messages were given to whoever waits for them. */
+  #tellNews(): void {
+    for (;;) {
+      const [first] = this.#news
+      if (first === undefined) return
+      if (first.afterMessages) break
+      this.#news.shift()
+      if (first.context === undefined) attempt(first.tell)
+      else first.context.run(first.tell)
+    }
+    for (const news of this.#news) news.afterMessages = false
+    this.#native.wake()
   }
 
   // Closing.
@@ -779,13 +866,13 @@ export class PairSocket
     for (const { id, dialer } of this.#endpoints.values()) {
       this.#native.stopEndpoint(id, dialer)
     }
-    for (const [id, pending] of this.#dials) {
+    for (const [id, { pending }] of this.#dials) {
       this.#native.stopEndpoint(id, true)
       pending.fail(NNG.ECLOSED)
     }
     for (const { pending } of this.#lookups.values()) pending.fail(NNG.ECLOSED)
 
-    let timer: NodeJS.Timeout | undefined
+    let timer: Timer | undefined
     let givenUp = false
     const giveUp = new Promise<void>((resolve) => {
       const now = () => {
@@ -794,11 +881,12 @@ export class PairSocket
       }
       let deadline = Infinity
       this.#hurry = (timeout) => {
-        if (performance.now() + timeout >= deadline) return
-        deadline = performance.now() + timeout
-        clearTimeout(timer)
+        const end = time.now() + timeout
+        if (end >= deadline) return
+        deadline = end
+        if (timer !== undefined) time.cancel(timer)
         if (timeout === 0) now()
-        else timer = setTimeout(now, timeout)
+        else timer = time.after(timeout, now)
       }
     })
     // The caller's own timeout comes right after this.
@@ -812,21 +900,18 @@ export class PairSocket
     }
     this.#sender.close()
     await this.#native.close()
-    clearTimeout(timer)
+    if (timer !== undefined) time.cancel(timer)
     this.#hurry = undefined
     this.#takeEvents()
-    this.#closed = true
-    this.#endpoints.clear()
+    const stats = this.#native.stats()
+    await new Promise<void>((resolve) => this.#tell(resolve))
+    for (const key of this.#endpoints.keys()) this.#forgetEndpoint(key)
     this.#dials = noMap()
     this.#lookups = noMap()
+    this.#closed = true
     this.#updateKeepAlive()
-    const stats = this.#native.stats()
-    await new Promise<void>((resolve) => {
-      this.#tell(() => {
-        resolve()
-        this.emit('close')
-      })
-    })
+    // In the context of the call of close(), as this is.
+    attempt(() => this.emit('close'))
     return {
       unsent: stats.unsentMessages + stats.messagesLost - messagesLost
     }
@@ -838,27 +923,27 @@ export class PairSocket
    */
   async #finish(pipe: number, done: Promise<void>): Promise<void> {
     if (this.#native.finishPipe(pipe) !== 0) return
-    let quietSince = performance.now()
+    let quietSince = time.now()
     let before = -1
-    let poll: NodeJS.Timeout | undefined
+    let timer: Timer
     const quiet = new Promise<void>((resolve) => {
-      poll = setInterval(() => {
+      const poll = () => {
         const [error, unconfirmed, received] = this.#native.pipeProgress(pipe)
+        const now = time.now()
         if (error === 0 && (unconfirmed > 0 || received !== before)) {
-          quietSince = performance.now()
+          quietSince = now
           before = received
-        } else if (error !== 0 || performance.now() - quietSince >= QUIET_MS) {
+        } else if (error !== 0 || now - quietSince >= QUIET_MS) {
           resolve()
+          return
         }
-      }, QUIET_POLL_MS)
+        timer = time.after(QUIET_POLL_MS, poll)
+      }
+      timer = time.after(QUIET_POLL_MS, poll)
     })
     await Promise.race([done, quiet])
-    clearInterval(poll)
+    time.cancel(timer!)
   }
-}
-
-function tellNext(news: (() => void)[]): void {
-  news.shift()!()
 }
 
 function endpointKey(id: number, dialer: boolean): string {

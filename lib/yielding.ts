@@ -1,4 +1,5 @@
-import { setImmediate } from 'node:timers'
+import { native } from './native'
+import { time } from './time'
 
 // How much may be done in a row without the event loop getting a turn: so many
 // small messages, or so many bytes. About a millisecond's worth.
@@ -6,8 +7,9 @@ export const STREAK_MESSAGES = 1024
 export const STREAK_BYTES = 4 * 2 ** 20
 const MESSAGE_COST = STREAK_BYTES / STREAK_MESSAGES
 
-// One for all: making it anew takes longer than sending a small message.
-const DONE = Promise.resolve()
+// One for all: making it anew takes longer than sending a small message. It
+// must not keep the async context of whoever loads the package.
+const DONE = native.outside(() => Promise.resolve())
 
 /**
  * Keeps a loop of `await`s that never has to wait from starving timers and
@@ -19,11 +21,11 @@ export class Yielding {
   #done = 0
   // Most have none.
   #held: (() => void)[] | undefined
-  #immediate: NodeJS.Immediate | undefined
+  #turning = false
 
   #reset(): void {
     this.#done = 0
-    this.#immediate = undefined
+    this.#turning = false
     this.release()
   }
 
@@ -42,10 +44,11 @@ export class Yielding {
 
   /** Whether the result of a call that has moved so much is to be held. */
   isDue(messages: number, bytes: number): boolean {
-    if (this.#immediate !== undefined) return true
+    if (this.#turning) return true
     this.#done += messages * MESSAGE_COST + bytes
     if (this.#done < STREAK_BYTES) return false
-    this.#immediate = setImmediate(() => this.#reset())
+    this.#turning = true
+    time.afterTurn(() => this.#reset())
     return true
   }
 

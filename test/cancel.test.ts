@@ -1,8 +1,8 @@
 import { getEventListeners, once } from 'node:events'
 import * as net from 'node:net'
-import timers from 'node:timers'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { PairSocket, WaitOptions } from '../lib'
+import { time, type Timer } from '../lib/time'
 import { cancelling, wasCancelled } from './support/cancelling'
 import { settle } from './support/full'
 import { random } from './support/random'
@@ -34,27 +34,45 @@ async function lonely(): Promise<PairSocket> {
   return sock
 }
 
-/**
- * Counts the timers of ours that are set. The process's own count would do,
- * were it not for jest's timers, which come and go.
- */
+/** No more of an AbortSignal than it takes to hear of it. */
+class ForeignSignal {
+  aborted = false
+  reason?: unknown
+  readonly listeners = new Set<() => void>()
+
+  addEventListener(type: string, listener: () => void): void {
+    expect(type).toBe('abort')
+    this.listeners.add(listener)
+  }
+
+  removeEventListener(type: string, listener: () => void): void {
+    expect(type).toBe('abort')
+    this.listeners.delete(listener)
+  }
+
+  abort(reason: unknown): void {
+    this.aborted = true
+    if (reason !== undefined) this.reason = reason
+    for (const listener of this.listeners) listener()
+  }
+}
+
+/** Counts the timers of ours that are set. */
 function countTimers(): () => number {
-  const set = new Set<NodeJS.Timeout>()
-  const { setTimeout, clearTimeout } = timers
-  jest.spyOn(timers, 'setTimeout').mockImplementation(((
-    fire: () => void,
-    delay: number
-  ) => {
-    const timer = setTimeout(() => {
+  const set = new Set<Timer>()
+  const after = time.after.bind(time)
+  const cancel = time.cancel.bind(time)
+  jest.spyOn(time, 'after').mockImplementation((ms, call) => {
+    const timer = after(ms, () => {
       set.delete(timer)
-      fire()
-    }, delay)
+      call()
+    })
     set.add(timer)
     return timer
-  }) as typeof setTimeout)
-  jest.spyOn(timers, 'clearTimeout').mockImplementation((timer) => {
-    set.delete(timer as NodeJS.Timeout)
-    clearTimeout(timer)
+  })
+  jest.spyOn(time, 'cancel').mockImplementation((timer) => {
+    set.delete(timer)
+    cancel(timer)
   })
   return () => set.size
 }
@@ -253,6 +271,29 @@ describe.each(waiting)('cancelling %s', (_, call) => {
     expect(sock.stats()).toMatchObject({ unsentMessages: 1, waitingSends: 0 })
   })
 
+  test('takes a signal that is not of this realm, or not of Node', async () => {
+    const sock = await lonely()
+    for (const reason of ['enough', null, undefined]) {
+      const signal = new ForeignSignal()
+      const options = { signal: signal as unknown as AbortSignal }
+      const cancelled = call(sock, options)
+      expect(signal.listeners.size).toBe(1)
+      signal.abort(reason)
+      for (const each of [cancelled, call(sock, options)]) {
+        await (reason === undefined
+          ? expect(each).rejects.toMatchObject({ name: 'AbortError' })
+          : expect(each).rejects.toBe(reason))
+      }
+      expect(signal.listeners.size).toBe(0)
+    }
+    // As Node's own functions: nobody has to listen to this one.
+    const aborted = { aborted: true, reason: 'before' }
+    await expect(call(sock, { signal: aborted as never })).rejects.toBe(
+      'before'
+    )
+    expect(sock.stats().waitingSends).toBe(0)
+  })
+
   test('one signal for many calls is no leak to Node', async () => {
     const sock = await lonely()
     const warnings: Error[] = []
@@ -388,6 +429,22 @@ describe.each(transports)('cancelling dial over %s', (transport) => {
     await sock.dial(listener.url)
     await sock.send('hello')
     expect(String(await peer.recv())).toBe('hello')
+  })
+
+  test('a signal that is not of Node closes it, too', async () => {
+    const { url } = await silent(transport)
+    for (const name of ['dial', 'listenOrDial'] as const) {
+      const sock = socket()
+      const signal = new ForeignSignal()
+      const options = { signal: signal as unknown as AbortSignal }
+      const cancelled = sock[name](url, options)
+      await until(() => signal.listeners.size > 0)
+      signal.abort(undefined)
+      for (const each of [cancelled, sock[name](url, options)]) {
+        await expect(each).rejects.toMatchObject({ name: 'AbortError' })
+      }
+      expect(signal.listeners.size).toBe(0)
+    }
   })
 
   test('an abort that races the handshake leaves all or nothing', async () => {

@@ -758,7 +758,10 @@ describe('an argument of', () => {
     const wrong: [value: unknown, shown: string][] = [
       [null, 'null'],
       [5, '5'],
-      [{ aborted: true }, '[Object]'],
+      [() => {}, '[Function (anonymous)]'],
+      [{}, '{}'],
+      [{ aborted: false }, '[Object]'],
+      [new EventTarget(), 'EventTarget'],
       [['aborted'], '[Array]']
     ]
     for (const [value, shown] of wrong) {

@@ -2,13 +2,14 @@ import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import timers from 'node:timers'
 import {
   PairSocket,
   type PairSocketOptions,
   type TcpPeer,
   type WaitOptions
 } from '../lib'
+import { time } from '../lib/time'
+import { ending, inProcess, type Main } from './support/childProcess'
 import { settle } from './support/full'
 import { RawListener, RawPeer, lengthHeader } from './support/rawPeer'
 import { tempFolder } from './support/tempFolder'
@@ -45,9 +46,9 @@ describe('time limits', () => {
    * to wait for it.
    */
   function timeOf(call: () => Promise<unknown>): number | undefined {
-    const spy = jest.spyOn(timers, 'setTimeout')
+    const spy = jest.spyOn(time, 'after')
     call().catch(() => {})
-    const times = spy.mock.calls.map(([, time]) => time)
+    const times = spy.mock.calls.map(([ms]) => ms)
     spy.mockRestore()
     expect(times.length).toBeLessThanOrEqual(1)
     return times[0]
@@ -386,4 +387,56 @@ test('options are read once', async () => {
   await expect(sock.send('two')).rejects.toMatchObject(timedOut)
   const frozen = Object.freeze({ recvTimeout: 0 })
   await expect(socket(frozen).recv()).rejects.toMatchObject(timedOut)
+})
+
+describe('an option that does not exist', () => {
+  /** What the process is warned of; `dist` is new to it. */
+  async function warnings(main: Main<[]>): Promise<string[]> {
+    const run = inProcess(main)
+    expect(await ending(run)).toEqual({ code: 0, signal: null })
+    return run.lines
+      .filter((line) => line.includes('NNG_PAIR_UNKNOWN_OPTION'))
+      .map((line) => line.replace(/^.*Warning: /, ''))
+  }
+
+  test('is warned of once, with what was meant', async () => {
+    const found = await warnings(async ({ lib }) => {
+      const wrong = (options: object) => options as never
+      for (let i = 0; i < 3; i++) {
+        new lib.PairSocket(wrong({ recvTimout: 1, url: 'tcp://*:1' }))
+      }
+      const sock = new lib.PairSocket({ sendBuffer: 0 })
+      const calls = [
+        () => sock.recv(wrong({ timeOut: 1, timeout: 1 })),
+        () => sock.recvMany(1, wrong({ time: 1, timeout: 1 })),
+        () => sock.send('x', wrong({ signall: 1, timeout: 1 })),
+        () => sock.sendMany(['x'], wrong({ timeoutt: 1, timeout: 1 })),
+        () => sock.dial('ipc:///nowhere', wrong({ retri: true })),
+        () => sock.listenOrDial('ipc:///no/where', wrong({ retry: true })),
+        () => sock.close(wrong({ signal: 1 }))
+      ]
+      for (const call of calls) await call().catch(() => {})
+    })
+    expect(found).toEqual([
+      "nng-pair has no option 'recvTimout' here; did you mean 'recvTimeout'?",
+      "nng-pair has no option 'url' here",
+      "nng-pair has no option 'timeOut' here; did you mean 'timeout'?",
+      "nng-pair has no option 'time' here",
+      "nng-pair has no option 'signall' here; did you mean 'signal'?",
+      "nng-pair has no option 'timeoutt' here; did you mean 'timeout'?",
+      "nng-pair has no option 'retri' here; did you mean 'retry'?",
+      "nng-pair has no option 'retry' here",
+      "nng-pair has no option 'signal' here"
+    ])
+  })
+
+  test('is not made of one that is undefined, nor of the names of data', async () => {
+    const found = await warnings(({ lib }) => {
+      new lib.PairSocket({ recvTimout: undefined } as never)
+      for (let i = 0; i < 1000; i++) {
+        new lib.PairSocket({ [`name ${i} of something`]: i })
+      }
+    })
+    expect(found.length).toBe(100)
+  })
 })

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import timers from 'node:timers'
 import * as v8 from 'node:v8'
 import * as vm from 'node:vm'
 import type { MessageData, PairSocket } from '../lib'
+import { time } from '../lib/time'
 import { fill } from './support/full'
 import {
   connectedPair,
@@ -178,7 +178,7 @@ describe.each(transports)('send over %s', (transport) => {
       listening: { recvBuffer: 0 }
     })
     const data = Buffer.alloc(64 * 1024)
-    const pauses = jest.spyOn(timers, 'setTimeout')
+    const pauses = jest.spyOn(time, 'after')
     // Each time it takes something there is another pause, and that ends.
     while (dialing.stats().unsentMessages < 100) await dialing.send(data)
     const count = pauses.mock.calls.length

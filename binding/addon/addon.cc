@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "async_resource.h"
+#include "clock_wrap.h"
 #include "convert.h"
 #include "hub.h"
 #include "socket_wrap.h"
@@ -19,24 +21,48 @@ Napi::Value ErrorText(const Napi::CallbackInfo& info) {
       info.Env(), nng_strerror(info[0].As<Napi::Number>().Int32Value()));
 }
 
-// Node runs the engine on its loop. Bun and Deno have Node-API without libuv's
-// loop behind it (Bun has its functions, which end the process).
-// NNG_PAIR_DRIVER=thread asks for the engine's own thread.
-Driver::Kind ChooseDriver(Napi::Env env) {
+// An exception that nobody has caught, and that no caller could catch.
+Napi::Value Uncaught(const Napi::CallbackInfo& info) {
+  napi_fatal_exception(info.Env(), info[0]);
+  return info.Env().Undefined();
+}
+
+// Calls a function in no async context.
+Napi::Value Outside(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  napi_value result = env.Undefined();
+  RunOutside(env, [&] {
+    napi_call_function(env, env.Undefined(), info[0], 0, nullptr, &result);
+  });
+  return Napi::Value(env, result);
+}
+
+// Bun and Deno have Node-API without libuv's loop behind it (Bun has its
+// functions, which end the process).
+bool HasLibuvLoop(Napi::Env env) {
+  const Napi::Object global = env.Global();
+  return !global.Has("Bun") && !global.Has("Deno");
+}
+
+// Node runs the engine on its loop; NNG_PAIR_DRIVER=thread asks for the
+// engine's own thread.
+Driver::Kind ChooseDriver(Napi::Env env, bool uv) {
   std::string wanted;
   if (GetEnvironment(env, "NNG_PAIR_DRIVER", &wanted) && wanted == "thread") {
     return Driver::Kind::kThread;
   }
-  const Napi::Object global = env.Global();
-  if (global.Has("Bun") || global.Has("Deno")) return Driver::Kind::kThread;
-  return Driver::Kind::kLoop;
+  return uv ? Driver::Kind::kLoop : Driver::Kind::kThread;
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  std::shared_ptr<Hub> hub = Hub::Create(env, ChooseDriver(env));
+  const bool uv = HasLibuvLoop(env);
+  std::shared_ptr<Hub> hub = Hub::Create(env, ChooseDriver(env, uv), uv);
   if (!hub) return exports;
   env.SetInstanceData(new std::shared_ptr<Hub>(hub));
   exports["Socket"] = SocketWrap::Define(env);
+  if (hub->clock() != nullptr) exports["Clock"] = ClockWrap::Define(env);
+  exports["uncaught"] = Napi::Function::New(env, Uncaught, "uncaught");
+  exports["outside"] = Napi::Function::New(env, Outside, "outside");
   exports["outbox"] = hub->CreateOutbox(env);
   exports["errorText"] = Napi::Function::New(env, ErrorText, "errorText");
   exports["nngVersion"] = Napi::String::New(env, nng_version());

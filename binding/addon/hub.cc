@@ -27,7 +27,7 @@ Living& TheLiving() {
 
 }  // namespace
 
-std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind) {
+std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind, bool uv) {
   std::shared_ptr<Hub> hub(new Hub());
   Hub* self = hub.get();
   std::unique_ptr<Driver> driver = Driver::Create(
@@ -43,21 +43,21 @@ std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind) {
     }
     nng_aio_set_timeout(hub->try_aio_, NNG_DURATION_ZERO);
   }
+  hub->driver_ = driver.release();
+  if (uv) hub->clock_ = LoopClock::Create(env, [self] { self->WakeForTime(); });
   // The hook holds the hub. Hooks run last come, first served: this one
   // before the driver's own. An asynchronous hook only where it is needed:
   // Deno does not survive one.
   auto* held = new std::shared_ptr<Hub>(hub);
   const napi_status status =
-      driver->StopsLater()
+      hub->driver_->StopsLater() || hub->clock_ != nullptr
           ? napi_add_async_cleanup_hook(env, &Hub::OnCleanupBegun, held,
                                         nullptr)
           : napi_add_env_cleanup_hook(env, &Hub::OnCleanup, held);
   if (status != napi_ok) {
-    delete held;
-    driver.release()->Stop([] {});
+    End(held, [] {});
     return nullptr;
   }
-  hub->driver_ = driver.release();
   static const int registered = std::atexit(&Hub::OnExit);
   (void)registered;  // without it, less is sent at the very end
   Living& living = TheLiving();
@@ -82,6 +82,12 @@ void Hub::Wake(Socket* socket) {
   socket->wake_pending = true;
   woken_.push_back(socket->shared_from_this());
   if (!wake_pending_.exchange(true)) driver_->Wake();
+}
+
+// The environment's thread.
+void Hub::WakeForTime() {
+  Lock lock(mutex_);
+  if (!closed_ && !wake_pending_.exchange(true)) driver_->Wake();
 }
 
 void Hub::Hold(std::shared_ptr<Socket> socket) {
@@ -111,6 +117,8 @@ void Hub::Deliver(napi_env env) {
     if (socket->owner_data == nullptr) continue;
     static_cast<SocketWrap*>(socket->owner_data)->Deliver(env);
   }
+  // A message that has come is not late.
+  if (clock_ != nullptr) clock_->Deliver(env);
 }
 
 void Hub::OnCleanupBegun(napi_async_cleanup_hook_handle handle, void* arg) {
@@ -121,7 +129,7 @@ void Hub::OnCleanup(void* arg) {
   End(arg, [] {});
 }
 
-void Hub::End(void* arg, std::function<void()> done) {
+void Hub::End(void* arg, const std::function<void()>& done) {
   std::unique_ptr<std::shared_ptr<Hub>> held(
       static_cast<std::shared_ptr<Hub>*>(arg));
   Hub* hub = held->get();
@@ -140,8 +148,15 @@ void Hub::End(void* arg, std::function<void()> done) {
     hub->closed_ = true;
     woken.swap(hub->woken_);
   }
-  // The sockets, and with them the last of the hub, may outlive the driver.
-  std::exchange(hub->driver_, nullptr)->Stop(std::move(done));
+  // The sockets, and with them the last of the hub, may outlive both.
+  Driver* driver = std::exchange(hub->driver_, nullptr);
+  LoopClock* clock = std::exchange(hub->clock_, nullptr);
+  auto left = std::make_shared<int>(clock == nullptr ? 1 : 2);
+  const auto stopped = [left, done] {
+    if (--*left == 0) done();
+  };
+  if (clock != nullptr) clock->Stop(stopped);
+  driver->Stop(stopped);
 }
 
 // On the thread that has called exit(). Other environments' threads may be in

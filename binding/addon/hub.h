@@ -28,6 +28,7 @@
 
 #include "../core/socket.h"
 #include "driver.h"
+#include "loop_clock.h"
 #include "outbox.h"
 
 namespace nng_pair {
@@ -35,7 +36,8 @@ namespace nng_pair {
 class Hub : public Waker {
  public:
   ~Hub() override;
-  static std::shared_ptr<Hub> Create(napi_env env, Driver::Kind kind);
+  // `uv`: whether there is a libuv loop behind the environment.
+  static std::shared_ptr<Hub> Create(napi_env env, Driver::Kind kind, bool uv);
 
   // Any thread. A socket that has been woken is delivered once, however
   // often it was woken until then.
@@ -48,6 +50,8 @@ class Hub : public Waker {
   void Hold(std::shared_ptr<Socket> socket);
   void Forget(Socket* socket);
 
+  // Null where the environment has no libuv loop, or is ending.
+  LoopClock* clock() const { return clock_; }
   Outbox& outbox() { return outbox_; }
   // What JavaScript sees of it; null where there is none.
   napi_value CreateOutbox(napi_env env);
@@ -61,12 +65,15 @@ class Hub : public Waker {
 
   static void OnCleanupBegun(napi_async_cleanup_hook_handle handle, void* arg);
   static void OnCleanup(void* arg);
-  static void End(void* arg, std::function<void()> done);
+  static void End(void* arg, const std::function<void()>& done);
   static void OnExit();
+  void WakeForTime();
   void Deliver(napi_env env);
 
   const std::thread::id home_ = std::this_thread::get_id();
-  Driver* driver_ = nullptr;  // deletes itself when it has stopped
+  // Both delete themselves when they have stopped.
+  Driver* driver_ = nullptr;
+  LoopClock* clock_ = nullptr;
   nng_aio* try_aio_ = nullptr;
   Outbox outbox_;
   size_t keep_alive_ = 0;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "async_resource.h"
+
 namespace nng_pair {
 
 namespace {
@@ -10,9 +12,8 @@ namespace {
 // rounds the loop's other handles come first.
 constexpr int kRounds = 4;
 
-// A handle's data is its first field, in every version of libuv.
 LoopDriver* DriverOf(UvHandle* handle) {
-  return static_cast<LoopDriver*>(*reinterpret_cast<void**>(handle));
+  return static_cast<LoopDriver*>(UvData(handle));
 }
 
 }  // namespace
@@ -44,14 +45,24 @@ UvHandle* LoopDriver::NewHandle(int type) {
   return reinterpret_cast<UvHandle*>(memory_.back().get());
 }
 
+bool LoopDriver::CreateContext() {
+  bool created = false;
+  const auto create = [&] {
+    napi_value name;
+    napi_value resource = CreateDriverResource(env_);
+    created = resource != nullptr &&
+              napi_create_reference(env_, resource, 1, &resource_) == napi_ok &&
+              napi_create_string_utf8(env_, "nng-pair", NAPI_AUTO_LENGTH,
+                                      &name) == napi_ok &&
+              napi_async_init(env_, resource, name, &context_) == napi_ok;
+  };
+  return RunOutside(env_, create) && created;
+}
+
 bool LoopDriver::Start() {
   uv_loop_s* loop;
-  napi_value name;
   if (napi_get_uv_event_loop(env_, &loop) != napi_ok || loop == nullptr ||
-      napi_create_string_utf8(env_, "nng-pair", NAPI_AUTO_LENGTH, &name) !=
-          napi_ok ||
-      napi_async_init(env_, nullptr, name, &context_) != napi_ok ||
-      (engine_ = engine_create()) == nullptr) {
+      !CreateContext() || (engine_ = engine_create()) == nullptr) {
     return false;
   }
   poll_ = NewHandle(Uv::kPoll);
@@ -136,6 +147,7 @@ void LoopDriver::OnPrepare(UvHandle* handle) {
 void LoopDriver::Stop(std::function<void()> done) {
   done_ = std::move(done);
   napi_async_destroy(env_, context_);
+  napi_delete_reference(env_, resource_);
   uv_->close(std::exchange(poll_, nullptr), &OnClosed);
   uv_->close(std::exchange(prepare_, nullptr), &OnClosed);
 }

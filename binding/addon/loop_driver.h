@@ -38,6 +38,7 @@ class LoopDriver : public Driver {
              Deliver deliver);
 
   bool Start();
+  bool CreateContext();
   UvHandle* NewHandle(int type);
   void Settle();
   void DeliverPending();
@@ -54,6 +55,7 @@ class LoopDriver : public Driver {
   const std::thread::id home_ = std::this_thread::get_id();
   engine* engine_ = nullptr;
   napi_async_context context_ = nullptr;
+  napi_ref resource_ = nullptr;  // its resource, which Node does not hold
   std::vector<std::unique_ptr<char[]>> memory_;
   UvHandle* poll_ = nullptr;
   UvHandle* prepare_ = nullptr;

@@ -96,6 +96,7 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
           InstanceMethod<&SocketWrap::Take>("take"),
           InstanceMethod<&SocketWrap::WaitForMessage>("waitForMessage"),
           InstanceMethod<&SocketWrap::Discard>("discard"),
+          InstanceMethod<&SocketWrap::Wake>("wake"),
           InstanceMethod<&SocketWrap::TakeEvents>("takeEvents"),
           InstanceMethod<&SocketWrap::Resolve>("resolve"),
           InstanceMethod<&SocketWrap::Listen>("listen"),
@@ -319,6 +320,8 @@ Napi::Value SocketWrap::WaitForMessage(const Napi::CallbackInfo& info) {
 }
 
 void SocketWrap::Discard(const Napi::CallbackInfo&) { Core().Discard(); }
+
+void SocketWrap::Wake(const Napi::CallbackInfo&) { hub_->Wake(socket_.get()); }
 
 Napi::Value SocketWrap::TakeEvents(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

@@ -43,6 +43,7 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
   Napi::Value Take(const Napi::CallbackInfo& info);
   Napi::Value WaitForMessage(const Napi::CallbackInfo& info);
   void Discard(const Napi::CallbackInfo& info);
+  void Wake(const Napi::CallbackInfo& info);
   Napi::Value TakeEvents(const Napi::CallbackInfo& info);
   Napi::Value Resolve(const Napi::CallbackInfo& info);
   Napi::Value Listen(const Napi::CallbackInfo& info);

@@ -2,20 +2,26 @@
 
 #include <utility>
 
+#include "async_resource.h"
+
 namespace nng_pair {
 
 std::unique_ptr<Driver> ThreadDriver::Create(napi_env env, bool with_engine,
                                              Deliver deliver) {
   std::unique_ptr<ThreadDriver> driver(
       new ThreadDriver(env, std::move(deliver)));
-  napi_value name;
-  if (napi_create_string_utf8(env, "nng-pair", NAPI_AUTO_LENGTH, &name) !=
-          napi_ok ||
-      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1,
-                                      nullptr, nullptr, driver.get(), &OnWake,
-                                      &driver->function_) != napi_ok) {
-    return nullptr;
-  }
+  bool created = false;
+  const auto create = [&] {
+    napi_value name;
+    napi_value resource = CreateDriverResource(env);
+    created = resource != nullptr &&
+              napi_create_string_utf8(env, "nng-pair", NAPI_AUTO_LENGTH,
+                                      &name) == napi_ok &&
+              napi_create_threadsafe_function(
+                  env, nullptr, resource, name, 0, 1, nullptr, nullptr,
+                  driver.get(), &OnWake, &driver->function_) == napi_ok;
+  };
+  if (!RunOutside(env, create) || !created) return nullptr;
   napi_unref_threadsafe_function(env, driver->function_);
 #if defined(NNG_PAIR_OWN_CONN)
   if (with_engine) {

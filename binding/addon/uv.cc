@@ -32,6 +32,11 @@ struct Table : Uv {
     Look(&backend_timeout, "uv_backend_timeout");
     Look(&prepare_init, "uv_prepare_init");
     Look(&prepare_start, "uv_prepare_start");
+    Look(&timer_init, "uv_timer_init");
+    Look(&timer_start, "uv_timer_start");
+    Look(&idle_init, "uv_idle_init");
+    Look(&idle_start, "uv_idle_start");
+    Look(&idle_stop, "uv_idle_stop");
   }
 };
 

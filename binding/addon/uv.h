@@ -8,6 +8,7 @@
 #include <node_api.h>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace nng_pair {
 
@@ -15,8 +16,10 @@ struct UvHandle;  // uv_handle_t and its kinds, of uv_handle_size() bytes
 
 struct Uv {
   // uv_handle_type and uv_poll_event.
+  static constexpr int kIdle = 6;
   static constexpr int kPoll = 8;
   static constexpr int kPrepare = 9;
+  static constexpr int kTimer = 13;
   static constexpr int kReadable = 1;
 
   size_t (*handle_size)(int type);
@@ -31,10 +34,21 @@ struct Uv {
   int (*backend_timeout)(const uv_loop_s*);
   int (*prepare_init)(uv_loop_s*, UvHandle*);
   int (*prepare_start)(UvHandle*, void (*)(UvHandle*));
+  int (*timer_init)(uv_loop_s*, UvHandle*);
+  int (*timer_start)(UvHandle*, void (*)(UvHandle*), uint64_t ms,
+                     uint64_t repeat);
+  int (*idle_init)(uv_loop_s*, UvHandle*);
+  int (*idle_start)(UvHandle*, void (*)(UvHandle*));
+  int (*idle_stop)(UvHandle*);
 
   // Null if this runtime has no libuv.
   static const Uv* Find();
 };
+
+// A handle's data is its first field, in every version of libuv.
+inline void* UvData(UvHandle* handle) {
+  return *reinterpret_cast<void**>(handle);
+}
 
 }  // namespace nng_pair
 

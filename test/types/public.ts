@@ -132,6 +132,8 @@ export async function endpoints(): Promise<void> {
   listener.url = url
   // @ts-expect-error: not of a listener
   void listener.listenError
+  // @ts-expect-error: there is no such option
+  await sock.dial(url, { retries: true })
 }
 
 export async function messages(sock: PairSocket): Promise<void> {
@@ -183,6 +185,14 @@ export async function messages(sock: PairSocket): Promise<void> {
   await sock.recv(10)
   // @ts-expect-error: there is no such option
   await sock.recv({ timout: 10 })
+  // @ts-expect-error: there is no such option
+  await sock.recvMany(1, { timout: 10 })
+  // @ts-expect-error: there is no such option
+  await sock.send('x', { timout: 10 })
+  // @ts-expect-error: there is no such option
+  await sock.sendMany(['x'], { singal: signal })
+  // @ts-expect-error: there is no such option
+  await sock.drain({ timout: 10 })
   // @ts-expect-error: how many
   await sock.recvMany()
   // @ts-expect-error: several
@@ -204,6 +214,8 @@ export async function closing(sock: PairSocket): Promise<void> {
   is<Promise<void>>()(sock[Symbol.asyncDispose]())
   // @ts-expect-error: it cannot be cancelled
   await sock.close({ signal })
+  // @ts-expect-error: there is no such option
+  await sock.close({ timout: 10 })
   // @ts-expect-error: read-only
   sock.closed = true
 }
