@@ -171,9 +171,15 @@ export function resolveOptions(options: PairSocketOptions): ResolvedOptions {
 
 /** Options of a call that may wait. */
 export interface WaitOptions {
-  /** Aborts the call: it rejects with the signal's reason. */
+  /**
+   * Aborts the call: it rejects with the signal's reason. It may be of another
+   * realm, or a polyfill's.
+   */
   signal?: AbortSignal | undefined
-  /** Milliseconds, or `Infinity`. Then the call rejects with `ETIMEDOUT`. */
+  /**
+   * Milliseconds of real time, or `Infinity`. Then the call rejects with
+   * `ETIMEDOUT`.
+   */
   timeout?: number | undefined
 }
 

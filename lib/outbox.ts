@@ -7,7 +7,8 @@ const COUNT = 0
 const USED = 1
 const ROOM = 2
 const HEAD = 3
-const STATE = 4 * 4
+const OPENED = 4
+const STATE = 5 * 4
 const BYTES = 32 * 1024
 
 // Looked up once: on a view, an engine does not always do so at compile time.
@@ -25,6 +26,10 @@ class Outbox {
   readonly #bytes: Buffer
   readonly #view: DataView
   #owner: NativeSocket | undefined
+  // Which opening of it was for the owner. Another instance of this library in
+  // the same thread, as test frameworks make, has an Outbox of its own on the
+  // same memory.
+  #opened = 0
   // What is staged: how many messages, and where they end.
   #staged = 0
   #end = 0
@@ -39,23 +44,29 @@ class Outbox {
   /** The addon has accepted a message of this socket, which may go on here. */
   own(socket: NativeSocket): void {
     this.#owner = socket
+    this.#opened = this.#state[OPENED]!
   }
 
   /** Whether it is open for this socket: then nothing it has sent waits in NNG. */
   isOpen(socket: NativeSocket): boolean {
-    return this.#owner === socket && this.#state[ROOM]! > 0
+    const state = this.#state
+    return (
+      this.#owner === socket &&
+      state[ROOM]! > 0 &&
+      state[OPENED] === this.#opened
+    )
   }
 
   /** Opens it for this socket, if that can be. */
   open(socket: NativeSocket): void {
-    if (!this.isOpen(socket) && socket.openOutbox()) this.#owner = socket
+    if (!this.isOpen(socket) && socket.openOutbox()) this.own(socket)
   }
 
   /** Sends a message of this size; returns false if it cannot be done here. */
   put(socket: NativeSocket, data: Bytes, size: number): boolean {
     if (this.#owner !== socket) return false
     const state = this.#state
-    if (state[ROOM] === 0) return false
+    if (state[ROOM] === 0 || state[OPENED] !== this.#opened) return false
     const head = state[HEAD]!
     const body = state[USED]! + head
     const room = Math.min(SMALL, state[ROOM]! - body)
@@ -82,7 +93,7 @@ class Outbox {
     this.#staged = 0
     const state = this.#state
     const end = state[ROOM]!
-    if (this.#owner !== socket || end === 0) return from
+    if (!this.isOpen(socket)) return from
     const limit = Math.min(SMALL, most)
     const bytes = this.#bytes
     const view = this.#view

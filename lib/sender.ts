@@ -324,6 +324,8 @@ export class Sender {
 
   #flush(): void {
     const end = this.#native.flushQueue()
+    // Those that wait for a turn of the loop were called earlier.
+    if (this.#first < end) this.#yielding.release()
     for (; this.#first < end; this.#first++) {
       this.#waiting.get(this.#first)?.resolve()
       this.#waiting.delete(this.#first)

@@ -63,7 +63,11 @@ import { dialUrl, listenUrl, lookupError, nameToLookUp, parseUrl } from './url'
 export type DisconnectReason =
   'hangup' | 'reset' | 'timeout' | 'too-large' | 'protocol' | 'closed' | 'error'
 
-/** The events of a {@link PairSocket} and what their listeners are given. */
+/**
+ * The events of a {@link PairSocket} and what their listeners are given. They
+ * are told in the async context of the call that made the endpoint, and `close`
+ * in that of `close()`.
+ */
 export interface PairSocketEvents {
   /**
    * A peer has completed the handshake and is the socket's. It comes before

@@ -213,3 +213,36 @@ describe.each(transports)('small messages in a row over %s', (transport) => {
     await until(() => listening.stats().messagesReceived === 2)
   })
 })
+
+test('two instances of the library in a thread do not mix their messages', async () => {
+  const connect = async (lib: typeof import('../lib')) => {
+    const ours = new lib.PairSocket()
+    const peer = socket()
+    await ours.dial((await peer.listen(freeUrl('ipc'))).url)
+    return { ours, peer }
+  }
+  const libs: (typeof import('../lib'))[] = []
+  for (let i = 0; i < 2; i++) {
+    jest.isolateModules(() => {
+      // eslint-disable-next-line @typescript-eslint/no-require-imports
+      libs.push(require('../lib') as typeof import('../lib'))
+    })
+  }
+  expect(libs[0]!.PairSocket).not.toBe(libs[1]!.PairSocket)
+  const a = await connect(libs[0]!)
+  const b = await connect(libs[1]!)
+  // Each has sent, and goes on where the other one may be by now.
+  for (let i = 0; i < 50; i++) {
+    for (const { ours } of [a, b, b, a])
+      ours.trySend(ours === a.ours ? 'a' : 'b')
+    if (i % 10 === 0) await a.ours.drain()
+  }
+  for (const [{ peer }, name] of [
+    [a, 'a'],
+    [b, 'b']
+  ] as const) {
+    for (let i = 0; i < 100; i++) expect(String(await peer.recv())).toBe(name)
+  }
+  await a.ours.close()
+  await b.ours.close()
+})

@@ -10,6 +10,7 @@ napi_value Outbox::Create(napi_env env) {
   std::shared_ptr<Shared> shared(new (std::nothrow) Shared);
   if (!shared) return nullptr;
   shared->count = shared->used = shared->room = shared->head = 0;
+  shared->opened = 0;
   auto* held = new std::shared_ptr<Shared>(shared);
   napi_value buffer;
   if (napi_create_external_arraybuffer(
@@ -32,6 +33,7 @@ bool Outbox::Open(Socket* socket) {
   if (room < head + Inbox::kSmall) return false;
   shared_->room = static_cast<uint32_t>(std::min(room, size_t{kBytes}));
   shared_->head = static_cast<uint32_t>(head);
+  shared_->opened++;
   socket_ = socket;
   return true;
 }

@@ -43,10 +43,12 @@ class Outbox {
 
   // As lib/outbox.ts has it.
   struct Shared {
-    uint32_t count;  // how many messages there are
-    uint32_t used;   // their bytes, with their heads
-    uint32_t room;   // for how many there is room; closed: 0
-    uint32_t head;   // how many of them each head takes
+    uint32_t count;   // how many messages there are
+    uint32_t used;    // their bytes, with their heads
+    uint32_t room;    // for how many there is room; closed: 0
+    uint32_t head;    // how many of them each head takes
+    uint32_t opened;  // how often it was opened: who sees another number in it
+                      // than after its own opening has lost it
     uint8_t bytes[kBytes];
   };
 
