@@ -223,11 +223,18 @@ export class Traffic {
     return all
   }
 
-  /** Resolves once what the socket has read ahead is received. */
+  /** Resolves once all that has arrived is in the record. */
   async empty(): Promise<void> {
-    await until(() => this.sock.stats().unreadMessages === 0)
-    // For those that have it and have not run yet.
-    await turn()
+    // A call that was given a message may settle a turn of the loop later.
+    await until(() => this.#recorded === this.sock.stats().messagesReceived)
+  }
+
+  get #recorded(): number {
+    let sum = this.emptyReceived
+    for (const map of [this.received, this.tried]) {
+      for (const list of map.values()) sum += list.length
+    }
+    return sum
   }
 
   /** After close(): all calls have ended. */
