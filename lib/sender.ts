@@ -117,7 +117,6 @@ export class Sender {
     options: WaitOptions,
     entry: Entry
   ): Promise<void> {
-    checkNames(options)
     const { signal, timeout = this.#timeout } = options
     const aborted = signal?.aborted === true
     let list: unknown[] | undefined
@@ -152,6 +151,7 @@ export class Sender {
     if (aborted) return Promise.reject(reasonOf(signal))
     if (!fits) return this.#failed(NNG.EMSGSIZE, entry)
     if (next > 0) outbox.publish()
+    checkNames(options)
     return this.#sendList(list as Bytes[], next, { signal, timeout }, entry)
   }
 
