@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "convert.h"
+
 namespace nng_pair {
 
 Napi::Function ClockWrap::Define(Napi::Env env) {
@@ -61,10 +63,7 @@ void ClockWrap::OnTime(napi_env env, bool alarm, bool turn) {
       napi_get_boolean(env, turn, &args[1]) == napi_ok &&
       napi_call_function(env, self, callback, 2, args, &result) ==
           napi_pending_exception) {
-    napi_value error;
-    if (napi_get_and_clear_last_exception(env, &error) == napi_ok) {
-      napi_fatal_exception(env, error);
-    }
+    ReportUncaught(env);
   }
   napi_close_handle_scope(env, scope);
 }

@@ -68,4 +68,11 @@ bool GetEnvironment(napi_env env, const char* name, std::string* out) {
   return true;
 }
 
+void ReportUncaught(napi_env env) {
+  napi_value error;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) {
+    napi_fatal_exception(env, error);
+  }
+}
+
 }  // namespace nng_pair

@@ -23,6 +23,9 @@ napi_value ToBuffer(napi_env env, Message message);
 // A variable of process.env; false if it is not set.
 bool GetEnvironment(napi_env env, const char* name, std::string* out);
 
+// What a call of JavaScript has thrown becomes an uncaught exception.
+void ReportUncaught(napi_env env);
+
 }  // namespace nng_pair
 
 #endif  // NNG_PAIR_ADDON_CONVERT_H

@@ -166,12 +166,7 @@ void SocketWrap::Deliver(napi_env env) {
     if (status == napi_ok) {
       status = napi_call_function(env, self, callback, 1, &events, &result);
     }
-    if (status == napi_pending_exception) {
-      napi_value error;
-      if (napi_get_and_clear_last_exception(env, &error) == napi_ok) {
-        napi_fatal_exception(env, error);
-      }
-    }
+    if (status == napi_pending_exception) ReportUncaught(env);
     socket_->ReadAhead();
     ReportMemory(env);
   }

@@ -756,6 +756,19 @@ void Socket::OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg) {
 
 // Endpoints.
 
+// The owner has seen the outcome. The operation ends without the lock, which
+// its callback takes.
+template <typename Op>
+void Socket::End(std::unordered_map<uint32_t, std::unique_ptr<Op>>* ops,
+                 uint32_t id) {
+  std::unique_ptr<Op> op;
+  Lock lock(mutex_);
+  auto found = ops->find(id);
+  if (found == ops->end()) return;
+  op = std::move(found->second);
+  ops->erase(found);
+}
+
 // On an NNG thread, with no lock held.
 void Socket::OnResolved(void* arg) {
   auto* op = static_cast<ResolveOp*>(arg);
@@ -785,16 +798,7 @@ int Socket::Resolve(const std::string& host, uint32_t* id) {
   return 0;
 }
 
-void Socket::ResolveEnded(uint32_t id) {
-  std::unique_ptr<ResolveOp> op;
-  {
-    Lock lock(mutex_);
-    auto found = resolves_.find(id);
-    if (found == resolves_.end()) return;
-    op = std::move(found->second);
-    resolves_.erase(found);
-  }
-}
+void Socket::ResolveEnded(uint32_t id) { End(&resolves_, id); }
 
 int Socket::Listen(const std::string& url, uint32_t* id,
                    std::string* bound_url) {
@@ -882,16 +886,7 @@ int Socket::Dial(const std::string& url, bool retry, uint32_t* id) {
   return rv;
 }
 
-void Socket::DialEnded(uint32_t id) {
-  std::unique_ptr<DialOp> op;
-  {
-    Lock lock(mutex_);
-    auto found = dials_.find(id);
-    if (found == dials_.end()) return;
-    op = std::move(found->second);
-    dials_.erase(found);
-  }
-}
+void Socket::DialEnded(uint32_t id) { End(&dials_, id); }
 
 void Socket::CloseEndpoint(uint32_t id, bool dialer) {
   EngineBinding binding(engine_);

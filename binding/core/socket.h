@@ -208,6 +208,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
   static void OnResolved(void* arg);
   static void OnFlushed(void* arg);
 
+  template <typename Op>
+  void End(std::unordered_map<uint32_t, std::unique_ptr<Op>>* ops, uint32_t id);
   int TrySend(Message* message);
   // Under mutex_: how many more messages the inbox takes now.
   size_t RoomLeft() const;
