@@ -7,44 +7,44 @@ namespace {
 // From here on sharing the memory is cheaper than copying it.
 constexpr size_t kExternalSize = size_t{32} * 1024;
 
-void FreeMessage(napi_env, void*, void* hint) {
-  nng_msg_free(static_cast<nng_msg*>(hint));
+// The hint is the size.
+void FreeBytes(napi_env, void* data, void* hint) {
+  Bytes::Free(data, reinterpret_cast<uintptr_t>(hint));
 }
 
 }  // namespace
 
-int ToMessage(napi_env env, napi_value value, Message* out) {
+int ToMessage(napi_env env, napi_value value, OutgoingMessage* out) {
   size_t size;
   if (napi_get_value_string_utf8(env, value, nullptr, 0, &size) != napi_ok) {
     return NNG_EINVAL;
   }
   // Node-API ends the text with a NUL, which is cut off again.
-  nng_msg* msg;
-  const int rv = nng_msg_alloc(&msg, size + 1);
-  if (rv != 0) return rv;
-  out->reset(msg);
+  *out = OutgoingMessage::Allocate(size + 1);
+  if (!*out) return NNG_ENOMEM;
   if (napi_get_value_string_utf8(env, value,
-                                 static_cast<char*>(nng_msg_body(msg)),
-                                 size + 1, &size) != napi_ok) {
+                                 reinterpret_cast<char*>(out->body()), size + 1,
+                                 &size) != napi_ok) {
     return NNG_EINVAL;
   }
-  return nng_msg_chop(msg, 1);
+  out->Shorten(size);
+  return 0;
 }
 
-napi_value ToBuffer(napi_env env, Message message) {
+napi_value ToBuffer(napi_env env, Bytes message) {
   napi_value buffer;
-  const size_t size = nng_msg_len(message.get());
-  void* body = nng_msg_body(message.get());
-  if (size >= kExternalSize) {
+  if (message.size() >= kExternalSize) {
     const napi_status status = napi_create_external_buffer(
-        env, size, body, &FreeMessage, message.get(), &buffer);
+        env, message.size(), message.data(), &FreeBytes,
+        reinterpret_cast<void*>(message.size()), &buffer);
     if (status == napi_ok) {
-      (void)message.release();
+      message.Release();
       return buffer;
     }
     if (status != napi_no_external_buffers_allowed) return nullptr;
   }
-  if (napi_create_buffer_copy(env, size, body, nullptr, &buffer) != napi_ok) {
+  if (napi_create_buffer_copy(env, message.size(), message.data(), nullptr,
+                              &buffer) != napi_ok) {
     return nullptr;
   }
   return buffer;

@@ -7,18 +7,18 @@
 
 #include <string>
 
-#include "../core/message.h"
+#include "../core/bytes.h"
+#include "../core/send_queue.h"
 
 namespace nng_pair {
 
-// Encodes a string as UTF-8, straight into a new message. Returns an NNG error.
-int ToMessage(napi_env env, napi_value value, Message* out);
+// Encodes a string as UTF-8, straight into a message. Returns an NNG error.
+int ToMessage(napi_env env, napi_value value, OutgoingMessage* out);
 
-// A Buffer of the message's bytes: a large message becomes the Buffer's
-// memory and is freed with it; a small one is copied, and so is a large one
-// where the runtime does not allow foreign memory. Null if the environment is
-// ending.
-napi_value ToBuffer(napi_env env, Message message);
+// A Buffer of a message: a large one becomes the Buffer's memory and is freed
+// with it; a small one is copied, and so is a large one where the runtime does
+// not allow foreign memory. Null if the environment is ending.
+napi_value ToBuffer(napi_env env, Bytes message);
 
 // A variable of process.env; false if it is not set.
 bool GetEnvironment(napi_env env, const char* name, std::string* out);

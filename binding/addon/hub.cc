@@ -4,7 +4,6 @@
 #include <unordered_set>
 #include <utility>
 
-#include "../core/engine_scope.h"
 #include "socket_wrap.h"
 
 namespace nng_pair {
@@ -35,14 +34,6 @@ std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind, bool uv) {
       [self] { return self->wake_pending_.load(); },
       [self](napi_env e) { self->Deliver(e); });
   if (!driver) return nullptr;
-  {
-    EngineBinding binding(driver->GetEngine());
-    if (nng_aio_alloc(&hub->try_aio_, nullptr, nullptr) != 0) {
-      driver.release()->Stop([] {});
-      return nullptr;
-    }
-    nng_aio_set_timeout(hub->try_aio_, NNG_DURATION_ZERO);
-  }
   hub->driver_ = driver.release();
   if (uv) hub->clock_ = LoopClock::Create(env, [self] { self->WakeForTime(); });
   // The hook holds the hub. Hooks run last come, first served: this one
@@ -70,10 +61,6 @@ napi_value Hub::CreateOutbox(napi_env env) {
   napi_value value = driver_->Commits() ? outbox_.Create(env) : nullptr;
   if (value == nullptr) napi_get_null(env, &value);
   return value;
-}
-
-Hub::~Hub() {
-  if (try_aio_ != nullptr) nng_aio_free(try_aio_);
 }
 
 void Hub::Wake(Socket* socket) {
@@ -162,7 +149,6 @@ void Hub::End(void* arg, const std::function<void()>& done) {
 // On the thread that has called exit(). Other environments' threads may be in
 // the middle of anything.
 void Hub::OnExit() {
-#if defined(NNG_PAIR_OWN_CONN)
   Living& living = TheLiving();
   Lock lock(living.mutex);
   for (Hub* hub : living.hubs) {
@@ -170,7 +156,6 @@ void Hub::OnExit() {
     hub->outbox_.Commit();
     engine_flush(hub->driver_->GetEngine());
   }
-#endif
 }
 
 }  // namespace nng_pair

@@ -35,7 +35,6 @@ namespace nng_pair {
 
 class Hub : public Waker {
  public:
-  ~Hub() override;
   // `uv`: whether there is a libuv loop behind the environment.
   static std::shared_ptr<Hub> Create(napi_env env, Driver::Kind kind, bool uv);
 
@@ -43,7 +42,6 @@ class Hub : public Waker {
   // often it was woken until then.
   void Wake(Socket* socket) override;
   engine* GetEngine() const override { return driver_->GetEngine(); }
-  nng_aio* TryAio() const override { return try_aio_; }
 
   // The environment's thread. The hub closes what it holds when the
   // environment ends; Forget once a socket has been closed.
@@ -74,7 +72,6 @@ class Hub : public Waker {
   // Both delete themselves when they have stopped.
   Driver* driver_ = nullptr;
   LoopClock* clock_ = nullptr;
-  nng_aio* try_aio_ = nullptr;
   Outbox outbox_;
   size_t keep_alive_ = 0;
   std::unordered_map<Socket*, std::shared_ptr<Socket>> sockets_;

@@ -29,8 +29,8 @@ napi_value Outbox::Create(napi_env env) {
 bool Outbox::Open(Socket* socket) {
   if (!shared_) return false;
   size_t head = 0;
-  const size_t room = socket->GatherRoom(&head);
-  if (room < head + Inbox::kSmall) return false;
+  const size_t room = socket->SendRoom(&head);
+  if (room < head + ReceiveQueue::kSmall) return false;
   shared_->room = static_cast<uint32_t>(std::min(room, size_t{kBytes}));
   shared_->head = static_cast<uint32_t>(head);
   shared_->opened++;
@@ -43,7 +43,7 @@ void Outbox::CommitAll() {
   const size_t used = shared_->used;
   shared_->count = shared_->used = shared_->room = 0;
   if (count > 0) {
-    socket_->SendAccepted(shared_->bytes, used, count, shared_->head);
+    socket_->SendFrames(shared_->bytes, used, count, shared_->head);
   }
   socket_ = nullptr;
 }

@@ -78,6 +78,21 @@ napi_value NumberArray(napi_env env, std::initializer_list<double> numbers) {
   return array;
 }
 
+// As lib/native.ts has it: SEND_ACCEPTED, SEND_FULL, SEND_QUEUED, or an error.
+int StatusOf(SendQueue::Result result) {
+  switch (result) {
+    case SendQueue::Result::kAccepted:
+      return 0;
+    case SendQueue::Result::kFull:
+      return 1;
+    case SendQueue::Result::kQueued:
+      return 2;
+    case SendQueue::Result::kNoMemory:
+      break;
+  }
+  return -NNG_ENOMEM;
+}
+
 }  // namespace
 
 Napi::Function SocketWrap::Define(Napi::Env env) {
@@ -202,16 +217,17 @@ int SocketWrap::SendValue(napi_env env, napi_value value, bool queue) {
   if (napi_typeof(env, value, &type) != napi_ok) return -NNG_EINVAL;
   if (type == napi_string) {
     // If it is cut off, it is at the end: no character takes five bytes.
-    char text[Inbox::kSmall];
+    char text[ReceiveQueue::kSmall];
     size_t size;
     if (napi_get_value_string_utf8(env, value, text, sizeof(text), &size) ==
             napi_ok &&
         size + 4 < sizeof(text)) {
-      return socket_->Send(reinterpret_cast<const uint8_t*>(text), size, queue);
+      return StatusOf(
+          socket_->Send(reinterpret_cast<const uint8_t*>(text), size, queue));
     }
-    Message message;
+    OutgoingMessage message;
     const int rv = ToMessage(env, value, &message);
-    return rv != 0 ? -rv : socket_->Send(&message, queue);
+    return rv != 0 ? -rv : StatusOf(socket_->Send(std::move(message), queue));
   }
   // The facade sees to it that what is not a string is a Uint8Array.
   void* data;
@@ -220,7 +236,7 @@ int SocketWrap::SendValue(napi_env env, napi_value value, bool queue) {
                                nullptr) != napi_ok) {
     return -NNG_EINVAL;
   }
-  return socket_->Send(static_cast<uint8_t*>(data), size, queue);
+  return StatusOf(socket_->Send(static_cast<uint8_t*>(data), size, queue));
 }
 
 Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
@@ -253,7 +269,7 @@ Napi::Value SocketWrap::OpenOutbox(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SocketWrap::FlushQueue(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(Core().FlushQueue()));
+  return Napi::Number::New(info.Env(), ToDouble(Core().LeftLine()));
 }
 
 void SocketWrap::CancelQueued(const Napi::CallbackInfo& info) {
@@ -262,11 +278,11 @@ void SocketWrap::CancelQueued(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SocketWrap::Accepted(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(Core().accepted()));
+  return Napi::Number::New(info.Env(), ToDouble(Core().Accepted()));
 }
 
 Napi::Value SocketWrap::Finished(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(Core().finished()));
+  return Napi::Number::New(info.Env(), ToDouble(Core().Done()));
 }
 
 Napi::Value SocketWrap::Backlog(const Napi::CallbackInfo& info) {
@@ -274,7 +290,7 @@ Napi::Value SocketWrap::Backlog(const Napi::CallbackInfo& info) {
 }
 
 void SocketWrap::WakeWhenFinished(const Napi::CallbackInfo& info) {
-  Core().WakeWhenFinished(
+  Core().WakeWhenDone(
       static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
 }
 
@@ -295,7 +311,7 @@ Napi::Value SocketWrap::Take(const Napi::CallbackInfo& info) {
       napi_get_value_uint32(env, info[4], &served) != napi_ok) {
     return Napi::Number::New(env, 0);
   }
-  std::vector<Message> large;
+  std::vector<Bytes> large;
   const size_t n =
       Core().Take({static_cast<uint8_t*>(slab) + at, slab_size - at},
                   static_cast<int32_t*>(sizes), max, served, &large);

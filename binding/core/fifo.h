@@ -17,6 +17,7 @@ class Fifo {
   bool empty() const { return head_ == items_.size(); }
   size_t size() const { return items_.size() - head_; }
   T& front() { return items_[head_]; }
+  T& back() { return items_.back(); }
   T& operator[](size_t i) { return items_[head_ + i]; }
 
   void push_back(T item) {
@@ -31,6 +32,11 @@ class Fifo {
 
   void pop_front(size_t count = 1) {
     for (; count > 0; count--) items_[head_++] = T();
+    if (empty()) clear();
+  }
+
+  void pop_back() {
+    items_.pop_back();
     if (empty()) clear();
   }
 

@@ -82,7 +82,9 @@ Socket::Socket(const Options& options, std::shared_ptr<Waker> waker)
     : options_(options),
       waker_(std::move(waker)),
       engine_(waker_->GetEngine()),
-      observer_{&Socket::OnMessage, &Socket::OnObserver, this} {}
+      observer_{&Socket::OnObserver, this},
+      in_(options.max_message_size),
+      out_(static_cast<size_t>(options.send_buffer)) {}
 
 Socket::~Socket() { assert(closed_); }
 
@@ -102,8 +104,7 @@ int Socket::Init() {
   EngineScope scope(engine_);
   int rv = nng_pair0_open(&socket_);
   if (rv != 0) return rv;
-  if ((rv = nng_aio_alloc(&recv_aio_, &Socket::OnReceive, this)) != 0 ||
-      (rv = nng_socket_set_ptr(socket_, PAIR0_OPT_OBSERVER, &observer_)) != 0 ||
+  if ((rv = nng_socket_set_ptr(socket_, PAIR0_OPT_OBSERVER, &observer_)) != 0 ||
       (rv = nng_socket_set_size(socket_, NNG_OPT_RECVMAXSZ,
                                 options_.max_message_size)) != 0 ||
       (rv = nng_socket_set_ms(socket_, NNG_OPT_RECONNMINT,
@@ -116,7 +117,6 @@ int Socket::Init() {
                             this)) != 0) {
     return rv;
   }
-  nng_aio_set_timeout(recv_aio_, NNG_DURATION_INFINITE);
   return 0;
 }
 
@@ -130,497 +130,226 @@ void Socket::Close() {
   }
   if (nng_socket_id(socket_) > 0) nng_close(socket_);
   // The socket and its pipes are gone; only callbacks that were already
-  // under way are left. Stopping an aio waits for its callback.
-  if (recv_aio_ != nullptr) {
-    nng_aio_stop(recv_aio_);
-    nng_aio_free(recv_aio_);
-  }
+  // under way are left. Ending an operation waits for its callback.
   std::unordered_map<uint32_t, std::unique_ptr<DialOp>> dials;
   std::unordered_map<uint32_t, std::unique_ptr<ResolveOp>> resolves;
   {
     Lock lock(mutex_);
     dials.swap(dials_);
     resolves.swap(resolves_);
-    inbox_.Clear();
   }
   dials.clear();
   resolves.clear();
+  {
+    EngineScope scope(engine_);
+    in_.Clear();
+    out_.Clear();
+  }
   closed_ = true;
+}
+
+// The peer's connection, under the engine's lock.
+
+void Socket::BeginConnection(uint32_t pipe) {
+  static const nng_pair_conn_user user = {&Socket::OnReadable,
+                                          &Socket::OnWritable};
+  if (nng_pair_pipe_conn(PipeOf(pipe), &conn_) != 0) return;
+  conn_pipe_ = pipe;
+  nng_pair_conn_attach(conn_, &user, this);
+  in_.BeginConnection(nng_pair_conn_head_size(conn_));
+  out_.BeginConnection(conn_);
+}
+
+void Socket::EndConnection() {
+  if (conn_ == nullptr) return;
+  nng_pair_conn_detach(conn_);
+  conn_ = nullptr;
+  in_.EndConnection();
+  out_.EndConnection();
+  TellSendProgress();
+}
+
+void Socket::OnReadable(void* arg) { static_cast<Socket*>(arg)->Read(); }
+
+void Socket::OnWritable(void* arg) {
+  auto* self = static_cast<Socket*>(arg);
+  self->out_.Flush();
+  self->TellSendProgress();
+}
+
+// How many messages the receive queue counts now.
+size_t Socket::ReceiveLimit() const {
+  if (discard_) return std::numeric_limits<size_t>::max();
+  const auto buffer = static_cast<size_t>(options_.recv_buffer);
+  const size_t limit = buffer > read_ahead_ ? buffer - read_ahead_ : 0;
+  return limit == 0 && message_wanted_ ? 1 : limit;
+}
+
+// Reads as long as there is something, and room for it.
+void Socket::Read() {
+  uint64_t counted = in_.total_messages();
+  bool more = conn_ != nullptr;
+  while (more) {
+    more = !in_.Count(ReceiveLimit());
+    nng_pair_conn_count(conn_, in_.total_messages() - counted);
+    counted = in_.total_messages();
+    if (discard_) in_.Drop();
+    if (!more) break;
+    if (nng_pair_conn_turn_is_over(conn_)) {
+      if (nng_pair_conn_readable(conn_)) nng_pair_conn_read_later(conn_);
+      break;
+    }
+    more = in_.ReadFrom(conn_);
+    if (in_.error() != 0) nng_pair_conn_fail(conn_, in_.error());
+  }
+  if (message_wanted_ && in_.size() > 0) {
+    message_wanted_ = false;
+    waker_->Wake(this);
+  } else {
+    in_.Trim();
+  }
+}
+
+// Tells the owner that calls of its have what they wait for.
+void Socket::TellSendProgress() {
+  bool wake = false;
+  if (out_.left_line() != told_left_line_) {
+    told_left_line_ = out_.left_line();
+    wake = true;
+  }
+  if (out_.done() >= wake_when_done_) {
+    wake_when_done_ = std::numeric_limits<uint64_t>::max();
+    wake = true;
+  }
+  if (wake) waker_->Wake(this);
 }
 
 // Sending.
 
-int Socket::TrySend(Message* message) {
-  if (!std::exchange(buffered_, true)) {
-    EngineScope scope(engine_);
-    const int rv =
-        nng_socket_set_int(socket_, NNG_OPT_SENDBUF, options_.send_buffer);
-    if (rv != 0) {
-      buffered_ = false;
-      return -rv;
-    }
-  }
-  const size_t size = nng_msg_len(message->get());
-  // Counted before NNG has it: it may be sent before we are back here.
-  accepted_++;
-  unsent_bytes_ += size;
-  int rv;
-  {
-    EngineScope scope(engine_);
-    nng_aio* aio = waker_->TryAio();
-    nng_aio_set_msg(aio, message->get());
-    nng_send_aio(socket_, aio);
-    rv = nng_aio_result(aio);
-    nng_aio_set_msg(aio, nullptr);
-  }
-  if (rv == 0) {
-    (void)message->release();
-    return 0;
-  }
-  accepted_--;
-  unsent_bytes_ -= size;
-  return rv == NNG_ETIMEDOUT ? kFull : -rv;
-}
-
-int Socket::Send(Message* message, bool queue) {
-  int rv = queue_.empty() ? TrySend(message) : kFull;
-  if (rv != kFull || !queue) return rv;
-  queue_bytes_ += nng_msg_len(message->get());
-  queue_.push_back(std::move(*message));
-  if (queue_.size() > 1) return kQueued;
-  // Room may have come between the attempt and the wish to hear of it.
-  room_wanted_ = true;
-  rv = TrySend(&queue_.front());
-  if (rv == kFull) return kQueued;
-  *message = std::move(queue_.front());
-  queue_.pop_front();
-  queue_bytes_ = 0;
-  room_wanted_ = false;
-  return rv;
-}
-
-int Socket::Send(const uint8_t* data, size_t size, bool queue) {
+SendQueue::Result Socket::Send(const uint8_t* data, size_t size, bool queue) {
   EngineScope scope(engine_);
-  if (Gather(data, size)) return 0;
-  nng_msg* msg;
-  int rv = nng_msg_alloc(&msg, size);
-  if (rv != 0) return -rv;
-  Message message(msg);
-  size_t written = 0;
-  const bool started = StartWriting(data, size, &written);
-  if (size > written) {
-    std::memcpy(static_cast<uint8_t*>(nng_msg_body(msg)) + written,
-                data + written, size - written);
-  }
-  rv = Send(&message, queue);
-  if (started && rv != 0) ForsakeWriting();
-  return rv;
+  const SendQueue::Result result = out_.Send(data, size, queue);
+  TellSendProgress();
+  return result;
 }
 
-// With nothing before it in NNG a message needs no NNG: what that would do is
-// to give it to the connection.
-bool Socket::CanGather() const {
-  return conn_ != nullptr && queue_.empty() && accepted_ == finished_;
-}
-
-void Socket::CountSent(uint64_t messages, uint64_t bytes) {
-  Lock lock(mutex_);
-  accepted_ += messages;
-  finished_ += messages;
-  messages_sent_ += messages;
-  bytes_sent_ += bytes;
-}
-
-bool Socket::Gather(const uint8_t* data, size_t size) {
-#if defined(NNG_PAIR_OWN_CONN)
-  if (!CanGather() || !nng_pair_conn_gather(conn_, data, size)) return false;
-  CountSent(1, size);
-  return true;
-#else
-  (void)data;
-  (void)size;
-  return false;
-#endif
-}
-
-size_t Socket::GatherRoom(size_t* head) {
-#if defined(NNG_PAIR_OWN_CONN)
+SendQueue::Result Socket::Send(OutgoingMessage message, bool queue) {
   EngineScope scope(engine_);
-  return CanGather() ? nng_pair_conn_room(conn_, head) : 0;
-#else
-  (void)head;
-  return 0;
-#endif
+  const SendQueue::Result result = out_.Send(std::move(message), queue);
+  TellSendProgress();
+  return result;
 }
 
-void Socket::SendAccepted(const uint8_t* frames, size_t size, size_t count,
-                          size_t head) {
-#if defined(NNG_PAIR_OWN_CONN)
+size_t Socket::SendRoom(size_t* head) {
   EngineScope scope(engine_);
-  if (CanGather()) {
-    const uint64_t bytes = size - count * head;
-    // Before they may be seen to have left (OnFlushed).
-    CountSent(count, bytes);
-    if (nng_pair_conn_gather_frames(conn_, frames, size,
-                                    static_cast<unsigned>(count))) {
-      return;
-    }
-    CountSent(uint64_t{0} - count, uint64_t{0} - bytes);
-  }
-  // The connection has ended meanwhile, and the send buffer may be full.
-  while (count-- > 0) {
-    const uint8_t* body = frames + head;
-    const size_t length = size_t{body[-2]} << 8 | body[-1];
-    if (Send(body, length, false) != 0) {
-      Lock lock(mutex_);
-      accepted_++;
-      finished_++;
-      messages_lost_++;
-    }
-    frames = body + length;
-  }
-#else
-  (void)frames;
-  (void)size;
-  (void)count;
-  (void)head;
-#endif
+  return out_.Room(head);
 }
 
-bool Socket::StartWriting(const uint8_t* data, size_t size, size_t* done) {
-#if defined(NNG_PAIR_OWN_CONN)
-  return CanGather() && nng_pair_conn_start(conn_, data, size, done);
-#else
-  (void)data;
-  (void)size;
-  (void)done;
-  return false;
-#endif
+void Socket::SendFrames(const uint8_t* frames, size_t size, size_t count,
+                        size_t head) {
+  EngineScope scope(engine_);
+  out_.SendFrames(frames, size, count, head);
+  TellSendProgress();
 }
 
-void Socket::ForsakeWriting() {
-#if defined(NNG_PAIR_OWN_CONN)
-  if (conn_ != nullptr) nng_pair_conn_forsake(conn_);
-#endif
-}
-
-uint64_t Socket::FlushQueue() {
-  while (!queue_.empty()) {
-    Message& message = queue_.front();
-    if (message) {
-      const size_t size = nng_msg_len(message.get());
-      if (TrySend(&message) != 0) {
-        room_wanted_ = true;
-        if (TrySend(&message) != 0) break;
-        room_wanted_ = false;
-      }
-      queue_bytes_ -= size;
-    }
-    queue_.pop_front();
-    queue_head_++;
-  }
-  return queue_head_;
+uint64_t Socket::LeftLine() {
+  EngineScope scope(engine_);
+  return told_left_line_ = out_.left_line();
 }
 
 void Socket::CancelQueued(uint64_t number) {
-  if (number < queue_head_ || number - queue_head_ >= queue_.size()) return;
-  Message& message = queue_[static_cast<size_t>(number - queue_head_)];
-  if (message) queue_bytes_ -= nng_msg_len(message.get());
-  message.reset();
-  // With no peer nobody else clears the line of those that gave up.
-  while (!queue_.empty() && !queue_.front()) {
-    queue_.pop_front();
-    queue_head_++;
-  }
+  EngineScope scope(engine_);
+  const bool told = told_left_line_ == out_.left_line();
+  out_.Cancel(number);
+  // Of those that are cancelled the owner knows.
+  if (told) told_left_line_ = out_.left_line();
 }
 
 void Socket::DropQueue() {
-  queue_head_ += queue_.size();
-  queue_.clear();
-  queue_bytes_ = 0;
-}
-
-Socket::Amount Socket::Gathered() const {
-  Amount gathered = {0, 0};
-#if defined(NNG_PAIR_OWN_CONN)
-  if (conn_ != nullptr) {
-    gathered.messages = nng_pair_conn_gathered(conn_, &gathered.bytes);
-    // The last one may not have been told of yet (PAIR0_SENT).
-    gathered.messages = std::min(gathered.messages, messages_sent_);
-    gathered.bytes = std::min(gathered.bytes, bytes_sent_);
-  }
-#endif
-  return gathered;
-}
-
-uint64_t Socket::finished() {
   EngineScope scope(engine_);
-  Lock lock(mutex_);
-  return finished_ - Gathered().messages;
+  out_.CancelAll();
+  told_left_line_ = out_.left_line();
 }
 
-bool Socket::CountFinished() {
-  if (finished_ - Gathered().messages < wake_when_finished_) return false;
-  wake_when_finished_ = std::numeric_limits<uint64_t>::max();
-  return true;
+uint64_t Socket::Accepted() {
+  EngineScope scope(engine_);
+  return out_.accepted();
 }
 
-// On the engine's thread, under the lock.
-void Socket::OnFlushed(void* arg) {
-  auto* self = static_cast<Socket*>(arg);
-  bool wake;
-  {
-    Lock lock(self->mutex_);
-    wake = self->CountFinished();
-  }
-  if (wake) self->waker_->Wake(self);
+uint64_t Socket::Done() {
+  EngineScope scope(engine_);
+  return out_.done();
 }
 
-void Socket::WakeWhenFinished(uint64_t count) {
-  bool now;
-  {
-    EngineScope scope(engine_);
-    Lock lock(mutex_);
-    wake_when_finished_ = count;
-    now = CountFinished();
-  }
-  if (now) waker_->Wake(this);
+void Socket::WakeWhenDone(uint64_t count) {
+  EngineScope scope(engine_);
+  wake_when_done_ = count;
+  TellSendProgress();
 }
 
 uint64_t Socket::Backlog() {
-  Lock lock(mutex_);
-  return has_peer_ ? unsent_bytes_.load() : 0;
+  EngineScope scope(engine_);
+  return conn_ != nullptr ? out_.accepted_bytes() : 0;
 }
 
 // Receiving.
 
-size_t Socket::RoomLeft() const {
-  if (discard_) return std::numeric_limits<size_t>::max();
-  const size_t room = static_cast<size_t>(options_.recv_buffer);
-  const size_t used = inbox_.size() + read_ahead_;
-  if (used < room) return room - used;
-  return message_wanted_ && inbox_.empty() ? 1 : 0;
-}
-
-bool Socket::Store(Message message) {
-  messages_received_++;
-  bytes_received_ += nng_msg_len(message.get());
-  if (discard_) return false;
-  inbox_.Push(std::move(message));
-  return std::exchange(message_wanted_, false);
-}
-
-// Under mutex_: a message whose pipe has ended, whether there is room or not.
-bool Socket::StoreLast(Message message) {
-  if (fetching_) {
-    last_.push_back(std::move(message));
-    return false;
-  }
-  return Store(std::move(message));
-}
-
-// Under NNG's lock and mutex_, when the pipe has ended: what the connection has
-// read and nobody has asked for.
-void Socket::StoreRest() {
-#if defined(NNG_PAIR_OWN_CONN)
-  nng_pair_small rest;
-  while (nng_pair_conn_take_rest(conn_, &rest)) {
-    nng_msg* msg;
-    // Without memory for it, it is lost, and so is what is behind it.
-    if (nng_msg_alloc(&msg, rest.size) != 0) break;
-    if (rest.size > 0) std::memcpy(nng_msg_body(msg), rest.data, rest.size);
-    (void)StoreLast(Message(msg));  // the owner is woken anyway
-  }
-#endif
-}
-
-// On any thread, with the pair0 socket's lock held (pair0_observer.h).
-bool Socket::OnMessage(void* arg, nng_msg* msg, bool last) {
-  auto* self = static_cast<Socket*>(arg);
-  bool wake;
-  {
-    Lock lock(self->mutex_);
-    if (last) {
-      wake = self->StoreLast(Message(msg));
-    } else if (self->fetching_ || self->RoomLeft() == 0) {
-      self->left_behind_ = true;
-      return false;
-    } else {
-      wake = self->Store(Message(msg));
-    }
-  }
-  if (wake) self->waker_->Wake(self);
-  return true;
-}
-
-// On any thread, under NNG's lock: pair0 waits for a message, and would offer
-// us these (conn.h). If somebody waits for them, they stay where they are until
-// Take copies them to him.
-size_t Socket::OnSmallMessages(void* arg, const nng_pair_small* messages,
-                               size_t count) {
-  auto* self = static_cast<Socket*>(arg);
-  size_t n;
-  bool wake;
-  {
-    Lock lock(self->mutex_);
-    if (self->fetching_) return 0;
-    wake = std::exchange(self->message_wanted_, false);
-    n = wake ? 0 : std::min(count, self->RoomLeft());
-    self->messages_received_ += n;
-    for (size_t i = 0; i < n; i++) {
-      self->bytes_received_ += messages[i].size;
-      if (!self->discard_) {
-        self->inbox_.Push(messages[i].data, messages[i].size);
-      }
-    }
-  }
-  if (wake) self->waker_->Wake(self);
-  return n;
-}
-
-// If there is room: fetches the message that was left with NNG, or has the
-// connection read on, unless it is asked for more before the turn is over.
-void Socket::ReadAhead() {
-  bool fetch;
-  EngineScope scope(engine_);
-  {
-    Lock lock(mutex_);
-    if (fetching_ || closing_ || RoomLeft() == 0) return;
-    fetch = fetching_ = std::exchange(left_behind_, false);
-  }
-  if (fetch) {
-    nng_recv_aio(socket_, recv_aio_);
-    return;
-  }
-#if defined(NNG_PAIR_OWN_CONN)
-  if (conn_ != nullptr) nng_pair_conn_resume(conn_);
-#endif
-}
-
-// On an NNG thread, with none of NNG's locks held.
-void Socket::OnReceive(void* arg) {
-  auto* self = static_cast<Socket*>(arg);
-  const int rv = nng_aio_result(self->recv_aio_);
-  Message message(rv == 0 ? nng_aio_get_msg(self->recv_aio_) : nullptr);
-  nng_aio_set_msg(self->recv_aio_, nullptr);
-  if (!message) return;  // the socket is closed
-  bool wake;
-  {
-    Lock lock(self->mutex_);
-    self->fetching_ = false;
-    wake = self->Store(std::move(message));
-    for (Message& last : self->last_) (void)self->Store(std::move(last));
-    self->last_.clear();
-  }
-  self->ReadAhead();
-  if (wake) self->waker_->Wake(self);
-}
-
-// Without a receive buffer nothing is fetched ahead: what was left with NNG is
-// fetched when it is asked for.
-void Socket::FetchNow() {
-  EngineScope scope(engine_);
-  {
-    Lock lock(mutex_);
-    if (!left_behind_ || fetching_ || closing_ || discard_ || !inbox_.empty()) {
-      return;
-    }
-    left_behind_ = false;
-    fetching_ = true;
-  }
-  nng_aio* aio = waker_->TryAio();
-  nng_recv_aio(socket_, aio);
-  Message message(nng_aio_result(aio) == 0 ? nng_aio_get_msg(aio) : nullptr);
-  nng_aio_set_msg(aio, nullptr);
-  Lock lock(mutex_);
-  fetching_ = false;
-  if (message) Store(std::move(message));
-}
-
-// Under NNG's lock and mutex_: whether the next message is one that the
-// connection holds.
-bool Socket::Held() const {
-#if defined(NNG_PAIR_OWN_CONN)
-  return conn_ != nullptr && inbox_.empty() && !fetching_ && !left_behind_ &&
-         nng_pair_conn_holds(conn_);
-#else
-  return false;
-#endif
-}
-
-// Copies what the connection holds to where Take wants it, past the inbox.
-size_t Socket::Pull(Room* room, int32_t* sizes, size_t max) {
-#if defined(NNG_PAIR_OWN_CONN)
-  const size_t size = room->size;
-  const size_t n =
-      nng_pair_conn_pull(conn_, room->bytes, &room->size, sizes, max);
-  room->bytes += size - room->size;
-  Lock lock(mutex_);
-  messages_received_ += n;
-  bytes_received_ += size - room->size;
-  return n;
-#else
-  (void)room;
-  (void)sizes;
-  (void)max;
-  return 0;
-#endif
-}
-
 size_t Socket::Take(Room room, int32_t* sizes, size_t max, size_t served,
-                    std::vector<Message>* large) {
-  if (options_.recv_buffer == 0) FetchNow();
-  max = std::min(max, served + static_cast<size_t>(options_.recv_buffer));
+                    std::vector<Bytes>* large) {
   EngineScope scope(engine_);
-  size_t n;
-  bool held;
   {
     Lock lock(mutex_);
     if (untold_peer_) return 0;
-    n = inbox_.Take(&room, sizes, max, large);
-    held = Held();
   }
-  if (held && n < max) n += Pull(&room, sizes + n, max - n);
-  {
-    Lock lock(mutex_);
-    read_ahead_ = n - std::min(n, served);
-  }
+  max = std::min(max, served + static_cast<size_t>(options_.recv_buffer));
+  size_t n = 0;
+  do {
+    n += in_.Take(&room, sizes + n, max - n, large);
+    // What is left has no room in what the caller gave.
+  } while (n < max && in_.size() == 0 && conn_ != nullptr &&
+           in_.ReadFrom(conn_));
+  read_ahead_ = n - std::min(n, served);
   ReadAhead();
   return n;
 }
 
-// The owner waits, and what it waits for may be the answer to what it has sent:
-// that need not wait for the end of its turn.
-void Socket::FlushGathered() {
-#if defined(NNG_PAIR_OWN_CONN)
-  if (conn_ != nullptr) nng_pair_conn_flush(conn_);
-#endif
+// If there is room: reads on when the turn ends, unless it is asked for more
+// before.
+void Socket::ReadAhead() {
+  EngineScope scope(engine_);
+  if (conn_ == nullptr || in_.Count(ReceiveLimit())) return;
+  if (in_.error() != 0) nng_pair_conn_fail(conn_, in_.error());
+  if (nng_pair_conn_readable(conn_)) nng_pair_conn_read_later(conn_);
 }
 
 bool Socket::WaitForMessage() {
   EngineScope scope(engine_);
-  {
-    Lock lock(mutex_);
-    if (!inbox_.empty() || Held()) return false;
-    read_ahead_ = 0;
-    message_wanted_ = true;
-  }
-  FlushGathered();
+  read_ahead_ = 0;
+  message_wanted_ = true;
   ReadAhead();
-  Lock lock(mutex_);
-  // It may have come at once. (If Take holds it back, a wake-up is on its way.)
-  if (inbox_.empty() && !Held()) return true;
-  message_wanted_ = false;
-  return false;
+  // (If Take holds it back, a wake-up is on its way.)
+  if (in_.size() > 0) {
+    message_wanted_ = false;
+    return false;
+  }
+  // What the owner waits for may be the answer to what it has sent: that need
+  // not wait for the end of its turn.
+  if (conn_ != nullptr && !out_.empty() && nng_pair_conn_writable(conn_)) {
+    OnWritable(this);
+    nng_pair_conn_asked(conn_);
+  }
+  return true;
 }
 
 void Socket::Discard() {
   {
     Lock lock(mutex_);
-    discard_ = true;
-    message_wanted_ = false;
-    inbox_.Clear();
+    closing_ = true;
   }
+  EngineScope scope(engine_);
+  discard_ = true;
+  message_wanted_ = false;
+  in_.Drop();
   ReadAhead();
 }
 
@@ -647,82 +376,37 @@ void Socket::TakeEvents(std::vector<Event>* out) {
   reject_events_ = 0;
 }
 
-// On any thread, with the pair0 socket's lock held (pair0_observer.h).
+// On any thread, with the pair0 socket's lock held, which is the engine's
+// (pair0_observer.h).
 void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
-                        size_t detail) {
+                        int error) {
   auto* self = static_cast<Socket*>(arg);
-  bool wake = false;
-  if (event == PAIR0_ROOM) {
-    wake = self->room_wanted_.exchange(false);
-  } else {
+  if (event == PAIR0_START) self->BeginConnection(pipe);
+  if (event == PAIR0_STOP) self->EndConnection();
+  {
     Lock lock(self->mutex_);
     auto found = self->pipes_.find(pipe);
-    const Peer peer = found != self->pipes_.end() && event != PAIR0_SENT
-                          ? found->second
-                          : Peer();
+    const Peer peer = found != self->pipes_.end() ? found->second : Peer();
     switch (event) {
       case PAIR0_START:
-        self->has_peer_ = true;
-#if defined(NNG_PAIR_OWN_CONN)
-        if (nng_pair_pipe_conn(PipeOf(pipe), &self->conn_) == 0) {
-          nng_pair_conn_on_flushed(self->conn_, &Socket::OnFlushed, self);
-          nng_pair_conn_on_message(self->conn_, &Socket::OnSmallMessages, self);
-        }
-#endif
         self->PushEvent({EventType::kConnect, pipe, 0, peer});
         self->untold_peer_ = true;
-        wake = true;
         break;
       case PAIR0_REJECT:
-        if (detail == NNG_EPROTO && peer.dialed) {
+        if (error == NNG_EPROTO && peer.dialed) {
           auto dial = self->dials_.find(peer.endpoint);
           if (dial != self->dials_.end() && !dial->second->told) {
             self->misdialed_[pipe] = peer.endpoint;
           }
         }
-        self->PushEvent(
-            {EventType::kReject, pipe, static_cast<int>(detail), peer});
-        wake = true;
+        self->PushEvent({EventType::kReject, pipe, error, peer});
         break;
       case PAIR0_STOP:
-        self->has_peer_ = false;
-        // It has been offered for the last time.
-        self->left_behind_ = false;
-#if defined(NNG_PAIR_OWN_CONN)
-        if (self->conn_ != nullptr) {
-          self->StoreRest();
-          // What had gathered never left.
-          const Amount gathered = self->Gathered();
-          self->messages_sent_ -= gathered.messages;
-          self->bytes_sent_ -= gathered.bytes;
-          self->messages_lost_ += gathered.messages;
-          nng_pair_conn_on_flushed(self->conn_, nullptr, nullptr);
-          nng_pair_conn_on_message(self->conn_, nullptr, nullptr);
-          self->conn_ = nullptr;
-          self->CountFinished();
-        }
-#endif
-        self->PushEvent(
-            {EventType::kDisconnect, pipe, static_cast<int>(detail), Peer()});
-        wake = true;
+        self->PushEvent({EventType::kDisconnect, pipe, error, Peer()});
         break;
-      case PAIR0_SENT:
-        self->messages_sent_++;
-        self->bytes_sent_ += detail;
-        break;
-      case PAIR0_LOST:
-        self->messages_lost_++;
-        break;
-      case PAIR0_ROOM:
-        break;
-    }
-    if (event == PAIR0_SENT || event == PAIR0_LOST) {
-      self->unsent_bytes_ -= detail;
-      self->finished_++;
-      if (self->CountFinished()) wake = true;
     }
   }
-  if (wake) self->waker_->Wake(self);
+  self->waker_->Wake(self);
 }
 
 // On an NNG thread, with no lock held: before the pipe is shown to pair0,
@@ -748,7 +432,7 @@ void Socket::OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg) {
   bool unwanted;
   {
     Lock lock(self->mutex_);
-    unwanted = self->closing_ || self->discard_;
+    unwanted = self->closing_;
     if (!unwanted) self->pipes_[id] = std::move(peer);
   }
   if (unwanted) nng_pipe_close(pipe);
@@ -908,35 +592,34 @@ void Socket::StopEndpoint(uint32_t id, bool dialer) {
 
 int Socket::FinishPipe(uint32_t pipe) {
   EngineScope scope(engine_);
-  return nng_pair_pipe_finish(PipeOf(pipe));
+  if (conn_ == nullptr || conn_pipe_ != pipe) return NNG_ECLOSED;
+  OnWritable(this);
+  return out_.empty() ? nng_pair_conn_finish(conn_) : NNG_EBUSY;
 }
 
 int Socket::PipeProgress(uint32_t pipe, int* unacked, uint64_t* received) {
   EngineScope scope(engine_);
-  return nng_pair_pipe_progress(PipeOf(pipe), unacked, received);
+  if (conn_ == nullptr || conn_pipe_ != pipe) return NNG_ECLOSED;
+  return nng_pair_conn_progress(conn_, unacked, received);
 }
 
 Stats Socket::GetStats() {
   EngineScope scope(engine_);
   Lock lock(mutex_);
-  const Amount gathered = Gathered();
   Stats stats;
-  stats.messages_sent = messages_sent_ - gathered.messages;
-  stats.messages_received = messages_received_;
-  stats.messages_lost = messages_lost_;
-  stats.bytes_sent = bytes_sent_ - gathered.bytes;
-  stats.bytes_received = bytes_received_;
-  stats.unsent_messages = accepted_ - finished_ + gathered.messages;
-  stats.unsent_bytes = unsent_bytes_ + gathered.bytes;
-  stats.inbox_messages = inbox_.size();
-  stats.inbox_bytes = inbox_.bytes();
+  stats.messages_sent = out_.sent();
+  stats.messages_received = in_.total_messages();
+  stats.messages_lost = out_.lost();
+  stats.bytes_sent = out_.sent_bytes();
+  stats.bytes_received = in_.total_bytes();
+  stats.unsent_messages = out_.accepted() - out_.done();
+  stats.unsent_bytes = out_.accepted_bytes();
+  stats.inbox_messages = in_.size();
+  stats.inbox_bytes = in_.bytes();
   stats.rejects = rejects_;
   return stats;
 }
 
-uint64_t Socket::QueuedBytes() {
-  Lock lock(mutex_);
-  return inbox_.bytes() + queue_bytes_ + unsent_bytes_;
-}
+uint64_t Socket::QueuedBytes() const { return in_.bytes() + out_.bytes(); }
 
 }  // namespace nng_pair

@@ -1,22 +1,23 @@
-// A PAIR socket as the addon sees it: NNG's socket, a bounded inbox of
-// received messages, and a queue of events. No JavaScript here.
+// A PAIR socket as the addon sees it: NNG's socket, a queue of messages each
+// way, and one of events. No JavaScript here.
 //
 // Threads. One thread, the owner (that of the JavaScript environment), calls
 // everything but Listen, CloseEndpoint and Close, which may block and belong
 // on a worker thread. NNG's threads call the callbacks.
 //
-// Locks. mutex_ guards what NNG's threads share with the owner. It is a leaf:
-// NNG is never called while it is held, since NNG calls us with its own locks
-// held (pair0_observer.h).
+// Locks. The engine's lock guards the queues and all that has to do with the
+// peer's connection: the connection calls us under it, and the owner's calls
+// take it (EngineScope). mutex_ guards the rest that is shared: the events and
+// what leads to them. It is a leaf: NNG is never called while it is held, since
+// NNG calls us with its own locks held (pair0_observer.h).
+//
+// Messages never pass NNG. When it has made a connection the socket's peer, we
+// attach to that (platform/conn.h), and move its bytes from and to the queues
+// (receive_queue.h, send_queue.h), which stay when the connection goes.
 //
 // The receive invariant. A message that has arrived is, at any moment, in
-// exactly one place: a small one in the connection, which holds it for want of
-// room or because somebody waits for it, any other in NNG, where it was left
-// for want of room, the receive aio (on its way from there), the inbox, or
-// handed over by Take. Nothing cancels the receive aio, so a JavaScript recv()
-// that is aborted has nothing to give back. When a pipe ends, what is in NNG
-// and in the connection comes to the inbox, whether there is room or not. Until
-// then a failed send does not end it (conn.c): what is read comes first.
+// exactly one place: in the kernel, in the receive queue, or handed over by
+// Take. A JavaScript recv() that is aborted has nothing to give back.
 //
 // Ownership. The owner's wrapper holds the socket by shared_ptr, and so does
 // every worker job. NNG's callbacks use a plain pointer: Close returns only
@@ -39,10 +40,9 @@
 #include "../platform/conn.h"
 #include "../platform/engine.h"
 #include "../platform/pair0_observer.h"
-#include "fifo.h"
-#include "inbox.h"
-#include "message.h"
 #include "peer.h"
+#include "receive_queue.h"
+#include "send_queue.h"
 
 namespace nng_pair {
 
@@ -88,10 +88,8 @@ class Waker {
  public:
   virtual ~Waker() = default;
   virtual void Wake(Socket* socket) = 0;
-  // Whose NNG the sockets live on; null where NNG has threads of its own.
+  // Whose NNG the sockets live on.
   virtual engine* GetEngine() const = 0;
-  // The owner's, for operations that end at once: no callback, no time.
-  virtual nng_aio* TryAio() const = 0;
 };
 
 class Socket : public std::enable_shared_from_this<Socket> {
@@ -103,44 +101,33 @@ class Socket : public std::enable_shared_from_this<Socket> {
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
-  // Sending. Send either accepts the message (0), keeps it in line behind
-  // others that wait (kQueued, if `queue`), or leaves it with the caller:
-  // kFull, or a negative NNG error.
-  static constexpr int kFull = 1;
-  static constexpr int kQueued = 2;
-  int Send(Message* message, bool queue);
-  // As above, with a copy of these bytes.
-  int Send(const uint8_t* data, size_t size, bool queue);
-  // How many bytes of small messages with their heads are sure to be accepted,
-  // while nobody else uses the socket, and how many of them each head takes;
-  // and sends such messages (conn.h).
-  size_t GatherRoom(size_t* head);
-  void SendAccepted(const uint8_t* frames, size_t size, size_t count,
-                    size_t head);
-  // Accepts queued messages while there is room; returns how many have ever
-  // left the queue, cancelled ones included. Asks to be woken if any are left.
-  uint64_t FlushQueue();
-  // The queued message with this number (they are counted from 0 since the
-  // socket was opened) will not be sent.
+  // Sending (send_queue.h).
+  SendQueue::Result Send(const uint8_t* data, size_t size, bool queue);
+  SendQueue::Result Send(OutgoingMessage message, bool queue);
+  size_t SendRoom(size_t* head);
+  void SendFrames(const uint8_t* frames, size_t size, size_t count,
+                  size_t head);
+  // How many messages have ever left the line, cancelled ones included. The
+  // owner is woken when others have.
+  uint64_t LeftLine();
   void CancelQueued(uint64_t number);
   void DropQueue();
 
   // How many messages were accepted, and how many of them have been sent or
-  // lost: they are so in order. WakeWhenFinished asks for a wake-up when the
-  // latter reaches `count`.
-  uint64_t accepted() const { return accepted_; }
-  uint64_t finished();
-  void WakeWhenFinished(uint64_t count);
+  // lost. WakeWhenDone asks for a wake-up when the latter reaches `count`.
+  uint64_t Accepted();
+  uint64_t Done();
+  void WakeWhenDone(uint64_t count);
   // The bytes that are accepted and not sent, while there is a peer; else 0.
   uint64_t Backlog();
 
-  // Receiving. Take moves messages out of the inbox (inbox.h). `served` of them
-  // are for somebody who waits, the rest counts as read ahead until the next
-  // Take. Without a receive buffer it looks at the connection, too. While there
-  // is a kConnect event to be taken there are no messages: they come after it.
-  using Room = Inbox::Room;
+  // Receiving (receive_queue.h). Of what Take returns, `served` messages are
+  // for somebody who waits, the rest counts as read ahead until the next Take.
+  // While there is a kConnect event to be taken there are no messages: they
+  // come after it.
+  using Room = ReceiveQueue::Room;
   size_t Take(Room room, int32_t* sizes, size_t max, size_t served,
-              std::vector<Message>* large);
+              std::vector<Bytes>* large);
   // Somebody waits for a message. Returns false if there is one, and true
   // if the owner will be woken.
   bool WaitForMessage();
@@ -178,8 +165,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
   void Close();
 
   Stats GetStats();
-  // Bytes in the inbox and accepted or queued for sending.
-  uint64_t QueuedBytes();
+  // The bytes of the messages in both queues. Takes no lock.
+  uint64_t QueuedBytes() const;
 
   // For the waker, under its lock.
   bool wake_pending = false;
@@ -189,96 +176,59 @@ class Socket : public std::enable_shared_from_this<Socket> {
  private:
   struct DialOp;
   struct ResolveOp;
-  struct Amount {
-    uint64_t messages;
-    uint64_t bytes;
-  };
 
   Socket(const Options& options, std::shared_ptr<Waker> waker);
   int Init();
 
   static void OnObserver(void* arg, pair0_event event, uint32_t pipe,
-                         size_t detail);
-  static bool OnMessage(void* arg, nng_msg* msg, bool last);
-  static size_t OnSmallMessages(void* arg, const nng_pair_small* messages,
-                                size_t count);
+                         int error);
+  static void OnReadable(void* arg);
+  static void OnWritable(void* arg);
   static void OnPipe(nng_pipe pipe, nng_pipe_ev event, void* arg);
-  static void OnReceive(void* arg);
   static void OnDialed(void* arg);
   static void OnResolved(void* arg);
-  static void OnFlushed(void* arg);
 
   template <typename Op>
   void End(std::unordered_map<uint32_t, std::unique_ptr<Op>>* ops, uint32_t id);
-  int TrySend(Message* message);
-  // Under mutex_: how many more messages the inbox takes now.
-  size_t RoomLeft() const;
-  // Under mutex_; whether to wake the owner.
-  bool Store(Message message);
-  bool StoreLast(Message message);
-  void StoreRest();
-  bool Held() const;
-  size_t Pull(Room* room, int32_t* sizes, size_t max);
-  void FetchNow();
-  void FlushGathered();         // under NNG's lock
-  void PushEvent(Event event);  // under mutex_
-  void CountSent(uint64_t messages, uint64_t bytes);
-  bool CountFinished();     // under mutex_; whether to wake the owner
-  Amount Gathered() const;  // under NNG's lock and mutex_
-  // conn.h, under NNG's lock.
-  bool CanGather() const;
-  bool Gather(const uint8_t* data, size_t size);
-  bool StartWriting(const uint8_t* data, size_t size, size_t* done);
-  void ForsakeWriting();
+  // Under the engine's lock.
+  void BeginConnection(uint32_t pipe);
+  void EndConnection();
+  size_t ReceiveLimit() const;
+  void Read();
+  void TellSendProgress();
+  // Under mutex_.
+  void PushEvent(Event event);
 
   const Options options_;
   const std::shared_ptr<Waker> waker_;
   engine* const engine_;
   nng_socket socket_ = NNG_SOCKET_INITIALIZER;
   pair0_observer observer_;
-  // Kept for the life of the socket: allocating one draws a random number.
-  nng_aio* recv_aio_ = nullptr;
 
   // The owner's thread alone.
-  bool buffered_ = false;    // NNG has its send buffer, too large for idle ones
-  Fifo<Message> queue_;      // a cancelled message leaves an empty place
-  uint64_t queue_head_ = 0;  // the number of queue_.front()
-  uint64_t queue_bytes_ = 0;
   uint32_t last_resolve_ = 0;
 
-  std::atomic<uint64_t> accepted_{0};
-  std::atomic<uint64_t> finished_{0};
-  std::atomic<uint64_t> unsent_bytes_{0};
-  std::atomic<bool> room_wanted_{false};
-
-  std::mutex mutex_;
-  Inbox inbox_;
-  size_t read_ahead_ = 0;     // taken, and not known to be consumed
-  bool left_behind_ = false;  // a message waits in NNG for room here
-  bool fetching_ = false;     // it is on its way: others must not overtake
-  // Those that came behind it with the end of their pipe.
-  std::vector<Message> last_;
+  // Under the engine's lock.
+  ReceiveQueue in_;
+  SendQueue out_;
+  nng_stream* conn_ = nullptr;  // the peer's connection, while there is one
+  uint32_t conn_pipe_ = 0;
+  size_t read_ahead_ = 0;  // taken, and not known to be consumed
   bool message_wanted_ = false;
   bool discard_ = false;
-  bool closing_ = false;
-  uint64_t wake_when_finished_ = std::numeric_limits<uint64_t>::max();
+  uint64_t told_left_line_ = 0;  // the owner knows that so many have left it
+  uint64_t wake_when_done_ = std::numeric_limits<uint64_t>::max();
+
+  std::mutex mutex_;
+  bool closing_ = false;  // no further connection is taken
   std::vector<Event> events_;
   bool untold_peer_ = false;  // there is a kConnect event
   size_t reject_events_ = 0;
-  bool has_peer_ = false;
-  // The peer's connection, while there is one. What has gathered in it counts
-  // as sent for NNG, and for us when the kernel has it.
-  nng_stream* conn_ = nullptr;
   std::unordered_map<uint32_t, Peer> pipes_;
   std::unordered_map<uint32_t, std::unique_ptr<DialOp>> dials_;
   std::unordered_map<uint32_t, std::unique_ptr<ResolveOp>> resolves_;
   // Pipes whose first attempt met another protocol, and their dialers.
   std::unordered_map<uint32_t, uint32_t> misdialed_;
-  uint64_t messages_sent_ = 0;
-  uint64_t messages_lost_ = 0;
-  uint64_t bytes_sent_ = 0;
-  uint64_t messages_received_ = 0;
-  uint64_t bytes_received_ = 0;
   uint64_t rejects_ = 0;
 
   std::mutex close_mutex_;

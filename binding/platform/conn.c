@@ -4,24 +4,20 @@
 // What it promises, beyond NNG's own:
 //
 //  - Every operation that is submitted completes, exactly once, with a
-//    callback, also when its aio is already closed or stopped (fault A: NNG
-//    drops such an operation, and whoever waits for it waits for ever).
+//    callback, also when its aio is already closed or stopped (NNG drops such
+//    an operation, and whoever waits for it waits for ever).
 //  - The peer's doing is never reported as NNG_ECLOSED, which a listener
-//    takes for its own end (fault B).
+//    takes for its own end.
 //  - Bytes that have reached this side's kernel are delivered before the
-//    error that followed them, also when it is a send that finds out.
+//    error that followed them, also when it is a write that finds out.
 //
-// Reading. One read takes up to a buffer's worth and serves headers and bodies
-// of many messages; a large body is read straight into its message, and only
-// little of what follows it is taken along. Writing.
-// Small writes gather in a buffer, and are complete with that; the engine
-// writes them before its loop sleeps. While the kernel takes no more, nothing
-// gathers: a write then waits for its turn, and with it the sender. Both
-// buffers are taken when there are bytes and given back when there are none.
+// It is used in two ways. NNG submits operations, as to any stream: for the
+// handshake. Once somebody has attached himself (conn.h), he moves the bytes,
+// and the receive that NNG has submitted waits for the end.
 //
 // Ownership: the transport's pipe owns the connection and calls close, then
 // free, once. free hands it to NNG's reaper thread, which closes the
-// descriptor. Everything is guarded by the one lock (engine.h).
+// descriptor. Everything is guarded by the engine's lock (engine.h).
 
 #include "conn.h"
 
@@ -33,7 +29,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "engine_impl.h"
@@ -57,16 +52,6 @@
 // Both sides send this much before anything else: the SP header.
 #define SP_HEADER_SIZE 8
 
-// Reads and gathered writes go through buffers of this size.
-#define BUFFER_SIZE ((size_t)64 * 1024)
-// Reads from this size on go straight into the message.
-#define DIRECT_MIN ((size_t)16 * 1024)
-// Of what has gathered, so much is worth a write before the loop sleeps.
-#define WRITE_MIN ((size_t)32 * 1024)
-// Behind such a read comes another, most likely: what is read ahead of it, into
-// the buffer, has to be copied.
-#define LITTLE_AHEAD ((size_t)4 * 1024)
-
 // What the kernel may hold for a peer on this machine; it doubles what is asked
 // for, and allows an ordinary user 212992. Over ipc it is more than Linux gives
 // without asking: the ends wait for each other less often. Over tcp it is less,
@@ -75,9 +60,6 @@
 
 // As in an aio (deps/patches/0023).
 #define MAX_IOV 3
-
-// The SP framing: a length of 64 bits, big endian; over ipc, the byte 1 before.
-static size_t sp_head_size(bool ipc) { return ipc ? 9 : 8; }
 
 typedef struct conn {
   // What NNG's dialers and listeners see of us. Of these only stream,
@@ -90,47 +72,24 @@ typedef struct conn {
   nni_sockaddr sa;  // ipc: the path, which both ends have in common
   engine *engine;
   nni_posix_pfd *pfd;
-  nni_list readq;
+  nni_list readq;   // what NNG has submitted
   nni_list writeq;
+  const nng_pair_conn_user *user;
+  void *user_arg;
 
-  uint8_t *rbuf;  // bytes that were read and not asked for yet
-  size_t rpos;
-  size_t rlen;
-  size_t ahead;   // how many to have there at most
-  bool readable;  // as far as is known
-  bool sure;      // it was seen to be empty since the poller knows it
-  bool hung_up;   // there is an end to be read behind the last bytes
-  bool held;      // small messages are at the front that the taker left there
-  bool pulling;   // they are being copied out: the taker is not asked
-  bool resuming;  // reading goes on when others have had their turn
+  nni_list_node due;  // in the engine's list of those to be seen to
   bool ipc;
-  size_t max;  // a longer message is an error; 0: none is
-  // How far the reader is in the message that it reads, once the peer's SP
-  // header is read: 0 of both between two messages.
-  size_t head_len;     // of its head
-  uint64_t body_left;  // of its body
-  nng_pair_taker_cb taker;
-  void *taker_arg;
-
-  uint8_t *wbuf;  // bytes that have gathered
-  size_t wpos;
-  size_t wlen;
-  size_t written;           // of the first write in line, or to come, if large
-  size_t wnext;             // in wbuf: the first message not written whole
-  unsigned gathered;        // how many messages there are from there on
-  uint64_t gathered_bytes;  // the bytes of their bodies
-  bool blocked;             // the kernel takes no more until it says so
-  nni_list_node due;        // in the engine's list: bytes in wbuf, or resuming
-  nng_pair_flushed_cb flushed_cb;
-  void *flushed_arg;
-
-  uint64_t bytes_read;
-  uint64_t bytes_sent;
-  int read_error;   // the end of the incoming bytes, for good
-  int write_error;  // nothing more can be written: the connection broke
+  bool readable;    // as far as is known
+  bool drained;     // it was seen to be empty since the poller knows it
+  bool hung_up;     // there is an end to be read behind the last bytes
+  bool read_later;  // the user is called when others have had their turn
+  bool blocked;     // the kernel takes no more until it says so
   bool finished;    // nothing more will be written: we half-closed it
   bool closed;      // by us
-  uint8_t head[9];  // what was read of the head that is not whole yet
+  int read_error;   // the end of the incoming bytes, for good
+  int write_error;  // nothing more can be written: the connection broke
+  uint64_t bytes_read;
+  uint64_t bytes_sent;
   nni_reap_node reap;
 } conn;
 
@@ -144,39 +103,18 @@ static bool conn_shaken(const conn *c) {
   return c->bytes_read >= SP_HEADER_SIZE && c->bytes_sent >= SP_HEADER_SIZE;
 }
 
-static void conn_write(conn *c);
-
-static void conn_drop_rbuf(conn *c) {
-  if (c->rbuf != NULL) {
-    nni_free(c->rbuf, BUFFER_SIZE);
-    c->rbuf = NULL;
-  }
-  c->rpos = c->rlen = 0;
-}
-
-static void conn_drop_wbuf(conn *c) {
-  if (c->wbuf != NULL) {
-    nni_free(c->wbuf, BUFFER_SIZE);
-    c->wbuf = NULL;
-  }
-  c->wpos = c->wlen = c->wnext = 0;
-  if (!c->resuming) {
-    nni_list_node_remove(&c->due);
-  }
-}
-
-// Something is to be done before the loop sleeps.
-static void conn_make_due(conn *c) {
-  if (!nni_list_node_active(&c->due)) {
-    nni_list_append(&c->engine->due, c);
-    engine_wake(c->engine);
-  }
-}
-
 // The peer has hung up. In the handshake that is a reset, after which the
 // listener goes on at once, without a pause.
 static int conn_hangup(const conn *c) {
   return (conn_shaken(c) ? NNG_ECONNSHUT : NNG_ECONNRESET);
+}
+
+// Something is to be done before the loop sleeps.
+static void conn_make_due(conn *c) {
+  if (!c->closed && !nni_list_node_active(&c->due)) {
+    nni_list_append(&c->engine->due, c);
+    engine_wake(c->engine);
+  }
 }
 
 static void conn_fail_list(nni_list *list, int rv) {
@@ -188,169 +126,71 @@ static void conn_fail_list(nni_list *list, int rv) {
   }
 }
 
-// The incoming bytes have ended: there is nothing left to protect, so sends
-// that were held back fail as well.
+// The incoming bytes have ended, and with them the connection, as far as NNG
+// is concerned. The first reason is the reason.
 static void conn_end(conn *c, int rv) {
   // Whoever meets a reset first, here a write, is told of it; to the others it
   // looks like a mere end.
   if (rv == NNG_ECONNSHUT && c->write_error != 0) {
     rv = c->write_error;
   }
-  c->read_error = rv;
+  if (c->read_error == 0) {
+    c->read_error = rv;
+  }
   if (c->write_error == 0) {
     c->write_error = rv;
   }
-  conn_fail_list(&c->readq, rv);
+  conn_fail_list(&c->readq, c->read_error);
   conn_fail_list(&c->writeq, c->write_error);
-  conn_drop_wbuf(c);
 }
 
-// The non-empty parts of an aio's vector, without the first `skip` bytes;
-// returns how many, or -1, and their sum.
-static int conn_iov(nni_aio *aio, size_t skip, struct iovec *iov, int max,
-                    size_t *sum) {
-  unsigned count;
-  nni_iov *from;
-  int n = 0;
-
-  *sum = 0;
-  nni_aio_get_iov(aio, &count, &from);
-  for (unsigned i = 0; i < count; i++) {
-    if (from[i].iov_len <= skip) {
-      skip -= from[i].iov_len;
-      continue;
-    }
-    if (n == max) {
-      return -1;
-    }
-    iov[n].iov_base = (uint8_t *)from[i].iov_buf + skip;
-    iov[n].iov_len = from[i].iov_len - skip;
-    *sum += iov[n].iov_len;
-    skip = 0;
-    n++;
-  }
-  return n;
-}
-
-static void conn_complete(nni_aio *aio, size_t n) {
-  nni_aio_list_remove(aio);
-  nni_aio_finish(aio, 0, n);
-}
-
-// Whether the next byte to be read begins a message.
-static bool conn_between(const conn *c) {
-  return c->taker != NULL && c->head_len == 0 && c->body_left == 0;
-}
-
-// The reader has so much: it never asks for the rest of a head and for a body
-// in one.
-static void conn_follow(conn *c, const struct iovec *iov, int niov, size_t n) {
-  const size_t head = sp_head_size(c->ipc);
-
-  if (c->taker == NULL) {
+// A write has failed. The peer may have left messages behind, so a user reads
+// to the end first: that ends the connection.
+static void conn_write_failed(conn *c, int rv) {
+  c->write_error = rv;
+  if (c->user == NULL) {
+    conn_end(c, rv);
     return;
   }
-  if (c->body_left > 0) {
-    c->body_left -= n < c->body_left ? n : c->body_left;
-    return;
-  }
-  for (int i = 0; i < niov && n > 0 && c->head_len < head; i++) {
-    size_t part = iov[i].iov_len < n ? iov[i].iov_len : n;
-
-    if (part > head - c->head_len) {
-      part = head - c->head_len;
-    }
-    memcpy(c->head + c->head_len, iov[i].iov_base, part);
-    c->head_len += part;
-    n -= part;
-  }
-  if (c->head_len == head) {
-    NNI_GET64(c->head + head - 8, c->body_left);
-    c->head_len = 0;
-  }
+  c->readable = true;
+  c->read_later = true;
+  conn_make_due(c);
 }
 
-static void conn_complete_read(conn *c, nni_aio *aio, const struct iovec *iov,
-                               int niov, size_t n) {
-  conn_follow(c, iov, niov, n);
-  conn_complete(aio, n);
-}
+// The bytes.
 
-// Reading.
-
-// Copies from the buffer as much as the vector takes.
-static size_t conn_serve(conn *c, const struct iovec *iov, int niov) {
-  size_t total = 0;
-
-  for (int i = 0; i < niov && c->rpos < c->rlen; i++) {
-    size_t n = c->rlen - c->rpos;
-
-    if (n > iov[i].iov_len) {
-      n = iov[i].iov_len;
-    }
-    memcpy(iov[i].iov_base, c->rbuf + c->rpos, n);
-    c->rpos += n;
-    total += n;
-  }
-  if (c->rpos == c->rlen) {
-    conn_drop_rbuf(c);
-  }
-  return total;
-}
-
-// One read: the vector is filled first if there is one, then the buffer, behind
-// what it holds. Returns what went into the vector.
-static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
-  size_t held = c->rlen - c->rpos;
+size_t nng_pair_conn_read(nng_stream *s, const struct iovec *iov, int count,
+                          size_t total) {
+  conn *c = (conn *)s;
+  const int fd = nni_posix_pfd_fd(c->pfd);
   ssize_t n;
 
-  if (c->rbuf == NULL && (c->rbuf = nni_alloc(BUFFER_SIZE)) == NULL) {
-    conn_end(c, NNG_ENOMEM);
+  if (!nng_pair_conn_readable(s)) {
     return 0;
   }
-  if (c->rpos > 0) {
-    memmove(c->rbuf, c->rbuf + c->rpos, held);
-    c->rpos = 0;
-    c->rlen = held;
-  }
-  iov[niov].iov_base = c->rbuf + held;
-  iov[niov].iov_len = c->ahead - held;
   do {
-    n = niov == 0
-            ? recv(nni_posix_pfd_fd(c->pfd), iov[0].iov_base, iov[0].iov_len, 0)
-            : readv(nni_posix_pfd_fd(c->pfd), iov, niov + 1);
+    n = count == 1 ? recv(fd, iov[0].iov_base, iov[0].iov_len, 0)
+                   : readv(fd, iov, count);
   } while (n < 0 && errno == EINTR);
   if (n > 0) {
-    const size_t taken = (size_t)n < want ? (size_t)n : want;
-
     c->bytes_read += (uint64_t)n;
     c->engine->moved += (size_t)n;
     atomic_store_explicit(&c->engine->heard, true, memory_order_relaxed);
-    c->rlen += (size_t)n - taken;
     // A short read proves that nothing is left, unless an end may be.
-    if ((size_t)n < want + iov[niov].iov_len && c->sure && !c->hung_up) {
+    if ((size_t)n < total && c->drained && !c->hung_up) {
       c->readable = false;
     }
-    if (c->rlen == 0) {
-      conn_drop_rbuf(c);
-    }
-    return taken;
-  }
-  if (held == 0) {
-    conn_drop_rbuf(c);
+    return (size_t)n;
   }
   if (n == 0) {
-    // The peer may have closed its sending side only: what has gathered counts
-    // as sent, and cannot be sent to anybody else.
-    if (c->wlen > 0) {
-      conn_write(c);
+    // The peer may have closed its sending side only, and still reads.
+    if (c->user != NULL) {
+      c->user->on_writable(c->user_arg);
     }
-    if (c->read_error == 0) {
-      conn_end(c, conn_hangup(c));
-    }
+    conn_end(c, conn_hangup(c));
   } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
     c->readable = false;
-    c->sure = true;
+    c->drained = true;
     // Nothing more can come to a connection that broke.
     if (c->write_error != 0) {
       conn_end(c, c->write_error);
@@ -361,368 +201,121 @@ static size_t conn_fill(conn *c, struct iovec *iov, int niov, size_t want) {
   return 0;
 }
 
-static void conn_fill_buffer(conn *c) {
-  struct iovec iov[1];
-
-  (void)conn_fill(c, iov, 0, 0);
-}
-
-// The size of the message whose head is there, if that is what it is.
-static bool conn_head(const conn *c, const uint8_t *at, size_t held,
-                      uint64_t *size) {
-  const size_t head = sp_head_size(c->ipc);
-
-  if (held < head || (c->ipc && *at != 1)) {
-    return false;
-  }
-  NNI_GET64(at + head - 8, *size);
-  return true;
-}
-
-static void conn_drop_front(conn *c, size_t size) {
-  c->rpos += size;
-  if (c->rpos == c->rlen) {
-    conn_drop_rbuf(c);
-  }
-}
-
-// Whether a message of this size is one for the taker.
-static bool conn_takes(const conn *c, uint64_t size) {
-  return size <= NNG_PAIR_SMALL && (c->max == 0 || size <= c->max);
-}
-
-// Whether there is a whole message for the taker, and the size of its body.
-static bool conn_whole_small(const conn *c, const uint8_t *at, size_t held,
-                             uint64_t *size) {
-  return conn_head(c, at, held, size) && conn_takes(c, *size) &&
-         *size <= held - sp_head_size(c->ipc);
-}
-
-// The whole small messages at the front of what was read, without the heads.
-static size_t conn_small(const conn *c, nng_pair_small *messages, size_t max) {
-  const size_t head = sp_head_size(c->ipc);
-  const uint8_t *at = c->rbuf + c->rpos;
-  size_t left = c->rlen - c->rpos;
-  uint64_t size;
-  size_t n = 0;
-
-  while (n < max && conn_whole_small(c, at, left, &size)) {
-    messages[n].data = at + head;
-    messages[n++].size = (size_t)size;
-    at += head + (size_t)size;
-    left -= head + (size_t)size;
-  }
-  return n;
-}
-
-// Offers the taker the small messages at the front, and holds those it leaves.
-static void conn_offer(conn *c) {
-  nng_pair_small messages[64];
-  size_t n;
-
-  while ((n = conn_small(c, messages, 64)) > 0) {
-    const size_t taken = c->taker(c->taker_arg, messages, n);
-
-    c->engine->moved += taken * MESSAGE_COST;
-    if (taken > 0) {
-      conn_drop_front(
-          c, (size_t)(messages[taken - 1].data + messages[taken - 1].size -
-                      (c->rbuf + c->rpos)));
-    }
-    if (taken < n) {
-      c->held = true;
-      return;
-    }
-  }
-}
-
-// Sees to the small messages at the front. Returns false if there is nothing
-// else to be read now.
-static bool conn_hand_over(conn *c) {
-  nng_pair_small first;
-  uint64_t size;
-
-  for (;;) {
-    if (c->pulling) {
-      c->held = conn_small(c, &first, 1) > 0;
-    } else if (!c->held) {
-      conn_offer(c);
-    }
-    if (c->held) {
-      return false;
-    }
-    const size_t held = c->rlen - c->rpos;
-
-    if (held >= sp_head_size(c->ipc)) {
-      if (!conn_head(c, c->rbuf + c->rpos, held, &size) ||
-          !conn_takes(c, size)) {
-        return true;
-      }
-      c->ahead = BUFFER_SIZE;
-    }
-    if (c->read_error != 0 || c->ahead == LITTLE_AHEAD) {
-      return true;
-    }
-    if (!c->readable) {
-      return held == 0;
-    }
-    // The rest is read when others have had their turn.
-    if (c->engine->moved >= TURN_BYTES && !c->pulling) {
-      c->resuming = true;
-      conn_make_due(c);
-      return false;
-    }
-    conn_fill_buffer(c);
-  }
-}
-
-static void conn_read(conn *c) {
-  struct iovec iov[MAX_IOV + 1];
-  nni_aio *aio;
-  size_t want;
-  size_t n;
-  int niov;
-
-  while ((aio = nni_list_first(&c->readq)) != NULL) {
-    if (conn_between(c)) {
-      if (!conn_hand_over(c)) {
-        return;
-      }
-      if (nni_list_empty(&c->readq)) {
-        return;  // the end was read
-      }
-    }
-    if ((niov = conn_iov(aio, 0, iov, MAX_IOV, &want)) <= 0) {
-      nni_aio_list_remove(aio);
-      nni_aio_finish_error(aio, NNG_EINVAL);
-    } else if (c->rlen > 0) {
-      n = conn_serve(c, iov, niov);
-      conn_complete_read(c, aio, iov, niov, n);
-    } else if (c->read_error != 0) {
-      conn_fail_list(&c->readq, c->read_error);
-    } else if (!c->readable) {
-      return;
-    } else if (c->ahead == LITTLE_AHEAD) {
-      if ((n = conn_fill(c, iov, niov, want)) > 0) {
-        conn_complete_read(c, aio, iov, niov, n);
-      }
-    } else {
-      conn_fill_buffer(c);
-    }
-  }
-}
-
-// Writing.
-
-static void conn_arm(conn *c);
-
-// A write has failed. The peer may have left messages behind, and the protocol
-// drops its pipe, with the message that it holds, once it hears of the failure.
-// So sends are held back until the protocol asks for another message and there
-// is none (conn_fill): then it has passed on all that came before. Not in the
-// handshake, where nobody reads before the header is sent.
-static void conn_write_failed(conn *c, int rv) {
-  c->write_error = rv;
-  conn_drop_wbuf(c);
-  if (!conn_shaken(c)) {
-    conn_end(c, rv);
-    return;
-  }
-  c->readable = true;
-  conn_read(c);
-}
-
-static void conn_flushed(conn *c) {
-  c->gathered = 0;
-  c->gathered_bytes = 0;
-  conn_drop_wbuf(c);
-  if (c->flushed_cb != NULL) {
-    c->flushed_cb(c->flushed_arg);
-  }
-}
-
-// Writes as much as the kernel takes of a vector, all of which is `total`
-// bytes. Returns how much that is, or -1 when the connection has failed.
-static ssize_t conn_sendmsg(conn *c, struct iovec *iov, int niov,
-                            size_t total) {
+size_t nng_pair_conn_write(nng_stream *s, struct iovec *iov, int count,
+                           size_t total) {
+  conn *c = (conn *)s;
   const int fd = nni_posix_pfd_fd(c->pfd);
   struct msghdr hdr;
   ssize_t n;
 
+  if (!nng_pair_conn_writable(s)) {
+    return 0;
+  }
   memset(&hdr, 0, sizeof(hdr));
   hdr.msg_iov = iov;
-  hdr.msg_iovlen = niov;
+  hdr.msg_iovlen = (__typeof__(hdr.msg_iovlen))count;
   do {
-    n = niov == 1 ? send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
-                  : sendmsg(fd, &hdr, MSG_NOSIGNAL);
+    n = count == 1 ? send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
+                   : sendmsg(fd, &hdr, MSG_NOSIGNAL);
   } while (n < 0 && errno == EINTR);
   if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
     conn_write_failed(c, errno == EPIPE ? conn_hangup(c) : conn_errno(errno));
-    return -1;
+    return 0;
   }
   if (n < 0) {
     n = 0;
   }
   c->bytes_sent += (uint64_t)n;
   c->engine->moved += (size_t)n;
-  c->blocked = (size_t)n < total;
+  if ((size_t)n < total) {
+    // The poller is asked to say when there is room (conn_arm).
+    c->blocked = true;
+    conn_make_due(c);
+  }
+  return (size_t)n;
+}
+
+// What NNG has submitted: the handshake, and then one receive for the end.
+
+// The non-empty parts of an aio's vector; returns how many, and their sum.
+static int conn_iov(nni_aio *aio, struct iovec *iov, size_t *sum) {
+  unsigned count;
+  nni_iov *from;
+  int n = 0;
+
+  *sum = 0;
+  nni_aio_get_iov(aio, &count, &from);
+  for (unsigned i = 0; i < count && n < MAX_IOV; i++) {
+    if (from[i].iov_len > 0) {
+      iov[n].iov_base = from[i].iov_buf;
+      iov[n++].iov_len = from[i].iov_len;
+      *sum += from[i].iov_len;
+    }
+  }
   return n;
 }
 
-static void conn_complete_write(conn *c, nni_aio *aio) {
-  const size_t size = c->written;
-
-  c->written = 0;
-  conn_complete(aio, size);
+static void conn_complete(nni_aio *aio, int rv, size_t n) {
+  nni_aio_list_remove(aio);
+  nni_aio_finish(aio, rv, n);
 }
 
-// The kernel has a part of what has gathered: its whole messages are sent.
-static void conn_partly_flushed(conn *c) {
-  const size_t head = sp_head_size(c->ipc);
-  uint64_t size;
+// NNG goes on with what a short read or write has left.
 
-  while (c->wnext + head <= c->wpos) {
-    NNI_GET64(c->wbuf + c->wnext + head - 8, size);
-    if (size > c->wpos - c->wnext - head) {
-      break;
+static void conn_read(conn *c) {
+  struct iovec iov[MAX_IOV];
+  nni_aio *aio;
+  size_t want;
+  size_t n;
+
+  if (c->user != NULL) {
+    c->user->on_readable(c->user_arg);
+    return;
+  }
+  while ((aio = nni_list_first(&c->readq)) != NULL) {
+    const int count = conn_iov(aio, iov, &want);
+
+    if (count == 0) {
+      conn_complete(aio, NNG_EINVAL, 0);
+    } else if (c->read_error != 0) {
+      conn_complete(aio, c->read_error, 0);
+    } else if (!c->readable) {
+      return;
+    } else if ((n = nng_pair_conn_read(&c->base.stream, iov, count, want)) >
+               0) {
+      conn_complete(aio, 0, n);
     }
-    c->wnext += head + (size_t)size;
-    c->gathered--;
-    c->gathered_bytes -= size;
-  }
-  if (c->flushed_cb != NULL) {
-    c->flushed_cb(c->flushed_arg);
   }
 }
 
-// Writes what has gathered and then the first write in line, if there is one,
-// with as few calls as the kernel allows.
 static void conn_write(conn *c) {
-  struct iovec iov[MAX_IOV + 1];
+  struct iovec iov[MAX_IOV];
   nni_aio *aio;
   size_t sum;
-  size_t total;
-  ssize_t n;
-  int niov;
+  size_t n;
 
-  for (;;) {
-    aio = nni_list_first(&c->writeq);
-    if (c->finished || c->write_error != 0) {
-      if (c->read_error != 0) {
-        conn_fail_list(&c->writeq, c->write_error);
-      }
+  if (c->user != NULL) {
+    c->user->on_writable(c->user_arg);
+    return;
+  }
+  while ((aio = nni_list_first(&c->writeq)) != NULL) {
+    const int count = conn_iov(aio, iov, &sum);
+
+    if (count == 0) {
+      conn_complete(aio, NNG_EINVAL, 0);
+    } else if (c->write_error != 0 || c->finished) {
+      conn_complete(aio,
+                    c->write_error != 0 ? c->write_error : NNG_ECONNSHUT, 0);
+    } else if ((n = nng_pair_conn_write(&c->base.stream, iov, count, sum)) >
+               0) {
+      conn_complete(aio, 0, n);
+    } else if (c->blocked) {
       return;
     }
-    if ((aio == NULL && c->wlen == 0) || c->blocked) {
-      return;
-    }
-    niov = 0;
-    total = c->wlen - c->wpos;
-    if (total > 0) {
-      iov[0].iov_base = c->wbuf + c->wpos;
-      iov[0].iov_len = total;
-      niov = 1;
-    }
-    if (aio != NULL) {
-      int more = conn_iov(aio, c->written, iov + niov, MAX_IOV, &sum);
-
-      if (more == 0 && c->written > 0) {
-        // All of it had been written when it came (nng_pair_conn_start).
-        conn_complete_write(c, aio);
-        continue;
-      }
-      if (more <= 0) {
-        nni_aio_list_remove(aio);
-        nni_aio_finish_error(aio, NNG_EINVAL);
-        continue;
-      }
-      niov += more;
-      total += sum;
-    }
-    if ((n = conn_sendmsg(c, iov, niov, total)) < 0) {
-      return;
-    }
-    if (c->wlen > 0) {
-      size_t gone = c->wlen - c->wpos;
-
-      if (gone > (size_t)n) {
-        c->wpos += (size_t)n;
-        n = 0;
-        conn_partly_flushed(c);
-      } else {
-        n -= (ssize_t)gone;
-        conn_flushed(c);
-      }
-    }
-    if (aio != NULL && c->wlen == 0) {
-      c->written += (size_t)n;
-      if (!c->blocked) {
-        conn_complete_write(c, aio);
-      }
-    }
   }
 }
 
-// Whether small writes gather.
-static bool conn_gathers(const conn *c) {
-  return !c->blocked && !c->finished && !c->closed && c->write_error == 0 &&
-         nni_list_empty((nni_list *)&c->writeq);
-}
-
-static bool conn_need_wbuf(conn *c) {
-  if (c->wbuf == NULL && (c->wbuf = nni_alloc(BUFFER_SIZE)) == NULL) {
-    return false;
-  }
-  conn_make_due(c);
-  return true;
-}
-
-// Room for a small write in the buffer, if the kernel takes more; else NULL.
-static uint8_t *conn_room(conn *c, size_t size) {
-  if (!conn_gathers(c) || size > NNG_PAIR_GATHER_MAX) {
-    return NULL;
-  }
-  if (c->wlen + size > BUFFER_SIZE) {
-    conn_write(c);
-    if (c->blocked || c->write_error != 0) {
-      conn_arm(c);
-      return NULL;
-    }
-  }
-  if (!conn_need_wbuf(c)) {
-    return NULL;
-  }
-  // The SP header, which goes first, is no message.
-  if (c->bytes_sent + c->wlen == 0) {
-    c->wnext = size;
-  } else {
-    c->gathered++;
-    c->gathered_bytes += size - sp_head_size(c->ipc);
-  }
-  c->wlen += size;
-  return c->wbuf + c->wlen - size;
-}
-
-static bool conn_gather(conn *c, nni_aio *aio) {
-  struct iovec iov[MAX_IOV];
-  uint8_t *at;
-  size_t sum;
-  int niov;
-
-  if ((niov = conn_iov(aio, 0, iov, MAX_IOV, &sum)) <= 0 ||
-      (at = conn_room(c, sum)) == NULL) {
-    return false;
-  }
-  for (int i = 0; i < niov; i++) {
-    memcpy(at, iov[i].iov_base, iov[i].iov_len);
-    at += iov[i].iov_len;
-  }
-  nni_aio_finish(aio, 0, sum);
-  return true;
-}
-
-// Asks the poller for what is still wanted. A send that is held back waits
-// for the reader, not for the descriptor.
+// Asks the poller for what is still wanted.
 static void conn_arm(conn *c) {
   int rv;
 
@@ -736,12 +329,6 @@ static void conn_arm(conn *c) {
   }
 }
 
-static void conn_resume(conn *c) {
-  c->resuming = false;
-  c->held = false;
-  conn_read(c);
-}
-
 void engine_due_init(engine *e) { NNI_LIST_INIT(&e->due, conn, due); }
 
 void engine_serve_due(engine *e) {
@@ -751,13 +338,14 @@ void engine_serve_due(engine *e) {
   NNI_LIST_INIT(&later, conn, due);
   while ((c = nni_list_first(&e->due)) != NULL) {
     nni_list_remove(&e->due, c);
-    if (c->resuming && e->moved < TURN_BYTES) {
-      conn_resume(c);
+    if (c->read_later && e->moved < TURN_BYTES) {
+      c->read_later = false;
+      conn_read(c);
     }
     conn_write(c);
     conn_arm(c);
     // It has had its share of this turn, and goes on in the next one.
-    if (c->resuming && e->moved >= TURN_BYTES) {
+    if (c->read_later && e->moved >= TURN_BYTES) {
       nni_list_node_remove(&c->due);
       nni_list_append(&later, c);
     }
@@ -801,29 +389,19 @@ void engine_read_recent(engine *e) {
   }
 }
 
-static void conn_break(conn *c) {
-  c->written = 0;
-  conn_drop_wbuf(c);
-  c->write_error = NNG_ECONNSHUT;
-}
-
 static void conn_cancel(nni_aio *aio, void *arg, int rv) {
-  conn *c = arg;
-
+  NNI_ARG_UNUSED(arg);
   lock_acquire();
   if (nni_aio_list_active(aio)) {
-    // A write that is half way out cannot be taken back: what follows would
-    // be garbage to the peer.
-    if (aio == nni_list_first(&c->writeq) && c->written > 0) {
-      conn_break(c);
-    }
-    nni_aio_list_remove(aio);
-    nni_aio_finish_error(aio, rv);
+    conn_complete(aio, rv, 0);
   }
   lock_release();
 }
 
-static bool conn_begin(conn *c, nni_aio *aio) {
+// Submits an operation of NNG's to one of the two lists.
+static bool conn_submit(conn *c, nni_list *list, nni_aio *aio) {
+  int rv;
+
   if (nni_aio_begin(aio) != 0) {
     // The aio is closed and its result says so (NNG_ECANCELED). Its callback
     // runs all the same: the transport has operations of its own that wait
@@ -835,51 +413,38 @@ static bool conn_begin(conn *c, nni_aio *aio) {
     nni_aio_finish_error(aio, NNG_ECLOSED);
     return false;
   }
+  if ((rv = nni_aio_schedule(aio, conn_cancel, c)) != 0) {
+    nni_aio_finish_error(aio, rv);
+    return false;
+  }
+  nni_aio_list_append(list, aio);
   return true;
 }
 
 static void conn_send(void *arg, nni_aio *aio) {
   conn *c = arg;
-  int rv;
 
   lock_acquire();
-  if (conn_begin(c, aio) && !conn_gather(c, aio)) {
-    if ((rv = nni_aio_schedule(aio, conn_cancel, c)) != 0) {
-      nni_aio_finish_error(aio, rv);
-    } else {
-      nni_aio_list_append(&c->writeq, aio);
+  if (conn_submit(c, &c->writeq, aio)) {
+    if (!c->blocked) {
       conn_write(c);
-      conn_arm(c);
     }
+    conn_arm(c);
   }
   lock_release();
 }
 
 static void conn_recv(void *arg, nni_aio *aio) {
-  struct iovec iov[MAX_IOV];
   conn *c = arg;
-  size_t want;
-  int niov;
-  int rv;
 
   lock_acquire();
-  if (!conn_begin(c, aio)) {
-    lock_release();
-    return;
-  }
-  // The usual case: the bytes are there.
-  if (c->rlen > 0 && !conn_between(c) && nni_list_empty(&c->readq) &&
-      (niov = conn_iov(aio, 0, iov, MAX_IOV, &want)) > 0) {
-    const size_t n = conn_serve(c, iov, niov);
-
-    conn_follow(c, iov, niov, n);
-    nni_aio_finish(aio, 0, n);
-  } else if ((rv = nni_aio_schedule(aio, conn_cancel, c)) != 0) {
-    nni_aio_finish_error(aio, rv);
-  } else {
-    nni_aio_list_append(&c->readq, aio);
-    conn_read(c);
-    conn_arm(c);
+  if (conn_submit(c, &c->readq, aio)) {
+    if (c->read_error != 0) {
+      conn_fail_list(&c->readq, c->read_error);
+    } else {
+      conn_read(c);
+      conn_arm(c);
+    }
   }
   lock_release();
 }
@@ -893,17 +458,13 @@ static void conn_close(void *arg) {
       conn_write(c);
     }
     c->closed = true;
+    c->read_later = false;
+    nni_list_node_remove(&c->due);
     if (c->engine->recent == c) {
       c->engine->recent = NULL;
     }
-    c->held = c->resuming = false;
     conn_fail_list(&c->readq, NNG_ECLOSED);
     conn_fail_list(&c->writeq, NNG_ECLOSED);
-    // A taker fetches what was read (nng_pair_conn_take_rest).
-    if (c->taker == NULL) {
-      conn_drop_rbuf(c);
-    }
-    conn_drop_wbuf(c);
     if (c->pfd != NULL) {
       nni_posix_pfd_close(c->pfd);
     }
@@ -915,9 +476,6 @@ static void conn_reap(void *arg) {
   conn *c = arg;
 
   conn_close(c);
-  lock_acquire();
-  conn_drop_rbuf(c);
-  lock_release();
   if (c->pfd != NULL) {
     nni_posix_pfd_fini(c->pfd);
   }
@@ -947,293 +505,97 @@ static void conn_free(void *arg) {
 
 // What conn.h offers beyond nng_stream.
 
+void nng_pair_conn_attach(nng_stream *s, const nng_pair_conn_user *user,
+                          void *arg) {
+  conn *c = (conn *)s;
+
+  c->user = user;
+  c->user_arg = arg;
+}
+
+void nng_pair_conn_detach(nng_stream *s) { ((conn *)s)->user = NULL; }
+
+size_t nng_pair_conn_head_size(const nng_stream *s) {
+  return ((const conn *)s)->ipc ? 9 : 8;
+}
+
+bool nng_pair_conn_readable(const nng_stream *s) {
+  const conn *c = (const conn *)s;
+
+  return c->readable && !c->closed && c->read_error == 0;
+}
+
+void nng_pair_conn_fail(nng_stream *s, int error) { conn_end((conn *)s, error); }
+
+bool nng_pair_conn_turn_is_over(const nng_stream *s) {
+  return ((const conn *)s)->engine->moved >= TURN_BYTES;
+}
+
+void nng_pair_conn_count(nng_stream *s, size_t messages) {
+  ((conn *)s)->engine->moved += messages * MESSAGE_COST;
+}
+
+void nng_pair_conn_read_later(nng_stream *s) {
+  conn *c = (conn *)s;
+
+  if (!c->closed) {
+    c->read_later = true;
+    conn_make_due(c);
+  }
+}
+
+bool nng_pair_conn_writable(const nng_stream *s) {
+  const conn *c = (const conn *)s;
+
+  return !c->blocked && !c->finished && !c->closed && c->write_error == 0;
+}
+
+void nng_pair_conn_write_later(nng_stream *s) { conn_make_due((conn *)s); }
+
+void nng_pair_conn_asked(nng_stream *s) {
+  atomic_store_explicit(&((conn *)s)->engine->asked, true,
+                        memory_order_relaxed);
+}
+
 int nng_pair_conn_finish(nng_stream *s) {
   conn *c = (conn *)s;
-  int rv = 0;
 
-  lock_acquire();
-  if (!c->closed) {
-    conn_write(c);
-    conn_arm(c);
-  }
   if (c->closed) {
-    rv = NNG_ECLOSED;
-  } else if (!nni_list_empty(&c->writeq) || c->wlen > 0) {
-    rv = NNG_EBUSY;
-  } else if ((c->write_error == 0) && (!c->finished)) {
+    return NNG_ECLOSED;
+  }
+  if (c->write_error == 0 && !c->finished) {
     c->finished = true;
     if (shutdown(nni_posix_pfd_fd(c->pfd), SHUT_WR) != 0) {
-      rv = conn_errno(errno);
+      return conn_errno(errno);
     }
   }
-  lock_release();
-  return rv;
+  return 0;
 }
 
 int nng_pair_conn_progress(nng_stream *s, int *unacked, uint64_t *received) {
   conn *c = (conn *)s;
-  int rv = 0;
 
   *unacked = 0;
-  lock_acquire();
   *received = c->bytes_read;
   if (c->closed) {
-    rv = NNG_ECLOSED;
-  } else if (!c->ipc) {  // over ipc, what is written is in the peer's queue
+    return NNG_ECLOSED;
+  }
+  if (!c->ipc) {  // over ipc, what is written is in the peer's queue
 #if defined(SIOCOUTQ)
     if (ioctl(nni_posix_pfd_fd(c->pfd), SIOCOUTQ, unacked) != 0) {
-      rv = conn_errno(errno);
+      return conn_errno(errno);
     }
 #elif defined(SO_NWRITE)
     socklen_t len = sizeof(*unacked);
     if (getsockopt(nni_posix_pfd_fd(c->pfd), SOL_SOCKET, SO_NWRITE, unacked,
                    &len) != 0) {
-      rv = conn_errno(errno);
+      return conn_errno(errno);
     }
 #else
-    rv = NNG_ENOTSUP;
+    return NNG_ENOTSUP;
 #endif
   }
-  lock_release();
-  return rv;
-}
-
-unsigned nng_pair_conn_gathered(nng_stream *s, uint64_t *bytes) {
-  const conn *c = (conn *)s;
-
-  *bytes = c->gathered_bytes;
-  return c->gathered;
-}
-
-void nng_pair_conn_on_flushed(nng_stream *s, nng_pair_flushed_cb cb,
-                              void *arg) {
-  conn *c = (conn *)s;
-
-  c->flushed_cb = cb;
-  c->flushed_arg = arg;
-}
-
-void nng_pair_conn_flush(nng_stream *s) {
-  conn *c = (conn *)s;
-
-  if (c->wlen > 0 && !c->blocked && !c->closed) {
-    conn_write(c);
-    conn_arm(c);
-    atomic_store_explicit(&c->engine->asked, true, memory_order_relaxed);
-  }
-}
-
-nng_msg *nng_pair_conn_take(nng_stream *s, size_t max) {
-  conn *c = (conn *)s;
-  const size_t head = sp_head_size(c->ipc);
-  nng_msg *msg;
-  uint64_t size;
-
-  if (c->closed || !nni_list_empty(&c->readq)) {
-    return NULL;
-  }
-  c->max = max;
-  if (c->taker != NULL && !conn_hand_over(c)) {
-    return NULL;
-  }
-  for (;;) {
-    const size_t held = c->rlen - c->rpos;
-
-    if (held >= head) {
-      if (!conn_head(c, c->rbuf + c->rpos, held, &size)) {
-        return NULL;
-      }
-      if (size <= held - head) {
-        break;
-      }
-      if (size >= DIRECT_MIN) {
-        c->ahead = LITTLE_AHEAD;
-        return NULL;
-      }
-      c->ahead = BUFFER_SIZE;
-    }
-    // As long as there is something to read, a message may become whole.
-    if (!c->readable || c->read_error != 0) {
-      return NULL;
-    }
-    conn_fill_buffer(c);
-  }
-  if ((max > 0 && size > max) || nng_msg_alloc(&msg, (size_t)size) != 0) {
-    return NULL;
-  }
-  memcpy(nng_msg_body(msg), c->rbuf + c->rpos + head, (size_t)size);
-  conn_drop_front(c, head + (size_t)size);
-  return msg;
-}
-
-void nng_pair_conn_on_message(nng_stream *s, nng_pair_taker_cb cb, void *arg) {
-  conn *c = (conn *)s;
-
-  c->taker = cb;
-  c->taker_arg = arg;
-}
-
-bool nng_pair_conn_take_rest(nng_stream *s, nng_pair_small *message) {
-  conn *c = (conn *)s;
-  const size_t head = sp_head_size(c->ipc);
-  const size_t held = c->rlen - c->rpos;
-  uint64_t size;
-
-  if (!conn_between(c) || held == 0 ||
-      !conn_head(c, c->rbuf + c->rpos, held, &size) || size > held - head ||
-      (c->max > 0 && size > c->max)) {
-    return false;
-  }
-  message->data = c->rbuf + c->rpos + head;
-  message->size = (size_t)size;
-  c->rpos += head + (size_t)size;
-  return true;
-}
-
-bool nng_pair_conn_holds(nng_stream *s) { return ((conn *)s)->held; }
-
-void nng_pair_conn_resume(nng_stream *s) {
-  conn *c = (conn *)s;
-
-  if (c->held) {
-    c->resuming = true;
-    conn_make_due(c);
-  }
-}
-
-size_t nng_pair_conn_pull(nng_stream *s, uint8_t *room, size_t *room_size,
-                          int32_t *sizes, size_t max) {
-  conn *c = (conn *)s;
-  const size_t head = sp_head_size(c->ipc);
-  size_t free = *room_size;
-  size_t n = 0;
-
-  c->pulling = true;
-  while (c->held && n < max) {
-    const uint8_t *at = c->rbuf + c->rpos;
-    size_t left = c->rlen - c->rpos;
-    uint64_t size = 0;
-    bool whole;
-
-    while ((whole = conn_whole_small(c, at, left, &size)) && n < max &&
-           size <= free) {
-      memcpy(room, at + head, (size_t)size);
-      sizes[n++] = (int32_t)size;
-      room += size;
-      free -= (size_t)size;
-      at += head + (size_t)size;
-      left -= head + (size_t)size;
-    }
-    conn_drop_front(c, c->rlen - c->rpos - left);
-    if (whole) {
-      break;
-    }
-    c->held = false;
-    conn_read(c);
-  }
-  c->pulling = false;
-  conn_arm(c);
-  *room_size = free;
-  return n;
-}
-
-bool nng_pair_conn_start(nng_stream *s, const void *data, size_t size,
-                         size_t *done) {
-  conn *c = (conn *)s;
-  uint8_t head[9] = {1};
-  const size_t nhead = sp_head_size(c->ipc);
-  struct iovec iov[2] = {
-      {.iov_base = head, .iov_len = nhead},
-      {.iov_base = (void *)data, .iov_len = size},
-  };
-  ssize_t n;
-
-  if (size <= NNG_PAIR_GATHER_MAX || c->finished || c->closed ||
-      !nni_list_empty(&c->writeq)) {
-    return false;
-  }
-  conn_write(c);  // what has gathered
-  if (c->blocked || c->write_error != 0) {
-    return false;
-  }
-  NNI_PUT64(head + nhead - 8, (uint64_t)size);
-  if ((n = conn_sendmsg(c, iov, 2, nhead + size)) <= 0) {
-    return false;
-  }
-  c->written = (size_t)n;
-  *done = (size_t)n > nhead ? (size_t)n - nhead : 0;
-  return true;
-}
-
-void nng_pair_conn_forsake(nng_stream *s) { conn_break((conn *)s); }
-
-size_t nng_pair_conn_room(nng_stream *s, size_t *head) {
-  const conn *c = (conn *)s;
-
-  *head = sp_head_size(c->ipc);
-  return conn_gathers(c) ? BUFFER_SIZE - c->wlen : 0;
-}
-
-bool nng_pair_conn_gather(nng_stream *s, const void *data, size_t size) {
-  conn *c = (conn *)s;
-  uint8_t *at;
-
-  if ((at = conn_room(c, sp_head_size(c->ipc) + size)) == NULL) {
-    return false;
-  }
-  if (c->ipc) {
-    *at++ = 1;
-  }
-  NNI_PUT64(at, (uint64_t)size);
-  if (size > 0) {
-    memcpy(at + 8, data, size);
-  }
-  return true;
-}
-
-bool nng_pair_conn_gather_frames(nng_stream *s, const void *frames, size_t size,
-                                 unsigned count) {
-  conn *c = (conn *)s;
-  ssize_t n = 0;
-
-  if (!conn_gathers(c) || c->wlen + size > BUFFER_SIZE || !conn_need_wbuf(c)) {
-    return false;
-  }
-  // What is written at once need not be copied.
-  if (c->wlen + size >= WRITE_MIN) {
-    const size_t rest = c->wlen - c->wpos;
-    struct iovec iov[2] = {
-        {.iov_base = c->wbuf + c->wpos, .iov_len = rest},
-        {.iov_base = (void *)frames, .iov_len = size},
-    };
-    const int skip = rest > 0 ? 0 : 1;
-
-    n = conn_sendmsg(c, iov + skip, 2 - skip, rest + size);
-    if (n == (ssize_t)(rest + size)) {
-      conn_flushed(c);
-      return true;
-    }
-  }
-  c->gathered += count;
-  c->gathered_bytes += size - count * sp_head_size(c->ipc);
-  if (n < 0) {
-    return true;  // they go down with the connection
-  }
-  memcpy(c->wbuf + c->wlen, frames, size);
-  c->wlen += size;
-  if (n > 0) {
-    c->wpos += (size_t)n;
-    conn_partly_flushed(c);
-  }
-  if (c->blocked) {
-    conn_arm(c);
-  }
-  return true;
-}
-
-bool nng_pair_conn_put(nng_stream *s, nng_msg *msg) {
-  return nng_msg_header_len(msg) == 0 &&
-         nng_pair_conn_gather(s, nng_msg_body(msg), nng_msg_len(msg));
+  return 0;
 }
 
 // Options. The descriptor is valid as long as the connection is.
@@ -1443,7 +805,6 @@ static conn *conn_alloc(bool ipc) {
   engine_hold(c->engine);
   lock_release();
   c->readable = true;
-  c->ahead = BUFFER_SIZE;
   NNI_LIST_NODE_INIT(&c->due);
   nni_aio_list_init(&c->readq);
   nni_aio_list_init(&c->writeq);

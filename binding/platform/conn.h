@@ -1,5 +1,14 @@
-// What our connections can do beyond NNG's nng_stream. The stream comes from
-// the option NNG_PAIR_OPT_CONN of a pipe, which must be held meanwhile.
+// What our connections can do beyond NNG's nng_stream: whoever has attached
+// itself to one moves its bytes, past NNG (docs/architecture.md).
+//
+// NNG makes the connection, shakes hands on it, admits it as the socket's peer
+// and learns of its end. From then on the core reads and writes it with the
+// calls below. NNG's own receive stays submitted all that time, and completes
+// when the incoming bytes have ended: that is how NNG hears of the end.
+//
+// Everything here is called under the engine's lock, and so are the callbacks.
+// The stream comes from the option NNG_PAIR_OPT_CONN of a pipe; it is valid
+// from PAIR0_START to PAIR0_STOP (pair0_observer.h), also once it is closed.
 
 #ifndef NNG_PAIR_CONN_H
 #define NNG_PAIR_CONN_H
@@ -8,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,72 +25,56 @@ extern "C" {
 
 #define NNG_PAIR_OPT_CONN "nng-pair:conn"
 
-// How many messages have gathered that the kernel does not have whole, and the
-// bytes of their bodies; and who is to hear that it has more of them; on the
-// engine's thread, under the lock.
-typedef void (*nng_pair_flushed_cb)(void *arg);
-extern unsigned nng_pair_conn_gathered(nng_stream *, uint64_t *bytes);
-extern void nng_pair_conn_on_flushed(nng_stream *, nng_pair_flushed_cb,
-                                     void *arg);
-// Writes it now, as far as the kernel takes it, for somebody who waits for a
-// message (engine_asked); under the lock, on the loop's thread.
-extern void nng_pair_conn_flush(nng_stream *);
+typedef struct nng_pair_conn_user {
+  // There may be bytes to be read, or the end of them: read until there are no
+  // more, or none are wanted.
+  void (*on_readable)(void *arg);
+  // The kernel takes more, or the turn ends: write what there is.
+  void (*on_writable)(void *arg);
+} nng_pair_conn_user;
 
-// For the transports (deps/patches/0020): a whole message that has arrived, or
-// NULL, and then the head of the next one is read next; and whether a small
-// message was put into what gathers. Both leave everything unusual to the
-// ordinary way.
-extern nng_msg *nng_pair_conn_take(nng_stream *, size_t max);
-extern bool nng_pair_conn_put(nng_stream *, nng_msg *);
+// At most one user at a time; it detaches itself before the stream goes.
+extern void nng_pair_conn_attach(nng_stream *, const nng_pair_conn_user *,
+                                 void *arg);
+extern void nng_pair_conn_detach(nng_stream *);
 
-// The same for a socket, past NNG, under the lock. Whether a small message was
-// put into what gathers; only when everything before it is sent. With its head
-// it has at most NNG_PAIR_GATHER_MAX bytes; others are refused.
-#define NNG_PAIR_GATHER_MAX ((size_t)16 * 1024)
-extern bool nng_pair_conn_gather(nng_stream *, const void *data, size_t size);
-// For how many bytes there is room without a write, and how many of them each
-// message takes for its head: the length of its body as 64 bits, big endian,
-// and with 9 bytes a 1 before that.
-extern size_t nng_pair_conn_room(nng_stream *, size_t *head);
-// Such messages, with their heads, at most as many as there is room for: as if
-// each had been given to nng_pair_conn_gather.
-extern bool nng_pair_conn_gather_frames(nng_stream *, const void *frames,
-                                        size_t size, unsigned count);
-// Who gets messages of at most NNG_PAIR_SMALL bytes (SMALL in lib/arena.ts) as
-// they arrive, and returns how many of them it takes. If it leaves some, the
-// connection holds them, and reads no further. After resume, once the engine's
-// turn ends, it offers them again. Larger messages go through NNG.
-#define NNG_PAIR_SMALL ((size_t)4096)
-typedef struct {
-  const uint8_t *data;
-  size_t size;
-} nng_pair_small;
-typedef size_t (*nng_pair_taker_cb)(void *arg, const nng_pair_small *messages,
-                                    size_t count);
-extern void nng_pair_conn_on_message(nng_stream *, nng_pair_taker_cb,
-                                     void *arg);
-// The next message, of any size, that was read from a connection which is
-// closed, or false. It is valid until the next call, under the lock.
-extern bool nng_pair_conn_take_rest(nng_stream *, nng_pair_small *);
-extern bool nng_pair_conn_holds(nng_stream *);
-extern void nng_pair_conn_resume(nng_stream *);
-// Copies up to `max` of the messages that it holds, and of those that can be
-// read behind them, to `room`, one behind the other, as long as they fit in.
-// `sizes` gets the size of each. Returns how many there are; `room_size` is
-// what is left of it.
-extern size_t nng_pair_conn_pull(nng_stream *, uint8_t *room, size_t *room_size,
-                                 int32_t *sizes, size_t max);
+// How many bytes come before the body of each message: the SP mapping for ipc
+// differs from that for tcp (core/sp_frame.h).
+extern size_t nng_pair_conn_head_size(const nng_stream *);
 
-// For the sender of a large message (smaller ones are not touched), under the
-// lock, when everything before it is sent: begins to write it from where its
-// data is. Returns whether it did, and how much of the data need not be in the
-// message any more, which has to be sent next; forsake if it is not after all.
-extern bool nng_pair_conn_start(nng_stream *, const void *data, size_t size,
-                                size_t *done);
-extern void nng_pair_conn_forsake(nng_stream *);
+// Whether a read may find something: bytes, or the end of them.
+extern bool nng_pair_conn_readable(const nng_stream *);
+// Reads once, as much as is there and fits in; `total` is what the vector has
+// room for. Returns 0 if there is nothing now, or never again: then NNG has
+// been told.
+extern size_t nng_pair_conn_read(nng_stream *, const struct iovec *, int count,
+                                 size_t total);
+// What has come breaks the rules: nothing more is read, and NNG ends the
+// connection for this reason.
+extern void nng_pair_conn_fail(nng_stream *, int error);
+// Whether the engine's turn has done its share: what is left is read in the
+// next one, after read_later.
+extern bool nng_pair_conn_turn_is_over(const nng_stream *);
+// Counts what a turn does besides moving bytes: so many messages.
+extern void nng_pair_conn_count(nng_stream *, size_t messages);
+// on_readable will be called when this turn ends, or in the next one.
+extern void nng_pair_conn_read_later(nng_stream *);
+
+// Whether the kernel takes more, as far as is known.
+extern bool nng_pair_conn_writable(const nng_stream *);
+// Writes once, as much as the kernel takes of a vector of `total` bytes.
+// Returns how much that is. If it is less, the connection is not writable any
+// more: until on_writable is called, or for good.
+extern size_t nng_pair_conn_write(nng_stream *, struct iovec *, int count,
+                                  size_t total);
+// on_writable will be called when this turn ends.
+extern void nng_pair_conn_write_later(nng_stream *);
+// What has been written is a question, whose answer somebody waits for
+// (engine_asked).
+extern void nng_pair_conn_asked(nng_stream *);
 
 // Tells the peer that no more will be sent (a half close); what it sends
-// still arrives. NNG_EBUSY while a send is under way.
+// still arrives.
 extern int nng_pair_conn_finish(nng_stream *);
 
 // How many written bytes the peer's kernel has not confirmed yet (tcp), and

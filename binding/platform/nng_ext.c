@@ -33,79 +33,17 @@ void nng_pair_resolve(const char *host, nng_sockaddr *sa, nng_aio *aio) {
   nni_resolv_ip(host, "0", NNG_AF_UNSPEC, true, sa, aio);
 }
 
-#if defined(NNG_PAIR_OWN_CONN)
-
-// Holding the pipe keeps its connection, since it is freed after the pipe's
-// last holder has let go.
-static int pipe_conn(nng_pipe pipe, nni_pipe **pp, nng_stream **sp) {
+int nng_pair_pipe_conn(nng_pipe pipe, nng_stream **sp) {
+  nni_pipe *p;
   void *ptr;
   size_t size = sizeof(ptr);
   int rv;
 
-  if ((rv = nni_pipe_find(pp, pipe.id)) != 0) {
+  if ((rv = nni_pipe_find(&p, pipe.id)) != 0) {
     return (rv);
   }
-  if ((rv = nni_pipe_getopt(*pp, NNG_PAIR_OPT_CONN, &ptr, &size,
-                            NNI_TYPE_POINTER)) != 0) {
-    nni_pipe_rele(*pp);
-    return (rv);
-  }
-  *sp = ptr;
-  return (0);
-}
-
-int nng_pair_pipe_conn(nng_pipe pipe, nng_stream **sp) {
-  nni_pipe *p;
-  int rv;
-
-  if ((rv = pipe_conn(pipe, &p, sp)) == 0) {
-    nni_pipe_rele(p);
-  }
+  rv = nni_pipe_getopt(p, NNG_PAIR_OPT_CONN, &ptr, &size, NNI_TYPE_POINTER);
+  nni_pipe_rele(p);
+  *sp = rv == 0 ? ptr : NULL;
   return (rv);
 }
-
-int nng_pair_pipe_finish(nng_pipe pipe) {
-  nni_pipe *p;
-  nng_stream *s;
-  int rv;
-
-  if ((rv = pipe_conn(pipe, &p, &s)) == 0) {
-    rv = nng_pair_conn_finish(s);
-    nni_pipe_rele(p);
-  }
-  return (rv);
-}
-
-int nng_pair_pipe_progress(nng_pipe pipe, int *unacked, uint64_t *received) {
-  nni_pipe *p;
-  nng_stream *s;
-  int rv;
-
-  if ((rv = pipe_conn(pipe, &p, &s)) == 0) {
-    rv = nng_pair_conn_progress(s, unacked, received);
-    nni_pipe_rele(p);
-  }
-  return (rv);
-}
-
-#else
-
-int nng_pair_pipe_conn(nng_pipe pipe, nng_stream **sp) {
-  NNI_ARG_UNUSED(pipe);
-  *sp = NULL;
-  return (NNG_ENOTSUP);
-}
-
-int nng_pair_pipe_finish(nng_pipe pipe) {
-  NNI_ARG_UNUSED(pipe);
-  return (NNG_ENOTSUP);
-}
-
-int nng_pair_pipe_progress(nng_pipe pipe, int *unacked, uint64_t *received) {
-  NNI_ARG_UNUSED(pipe);
-  *unacked = 0;
-  *received = 0;
-  return (NNG_ENOTSUP);
-}
-
-#endif

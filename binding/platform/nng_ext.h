@@ -29,10 +29,6 @@ extern int nng_pair_pipe_conn(nng_pipe, nng_stream **);
 // connection is made or accepted, and the present one stays.
 #define NNG_PAIR_OPT_STOP "nng-pair:stop"
 
-// See conn.h. NNG_ENOTSUP where NNG's own connections are in use.
-extern int nng_pair_pipe_finish(nng_pipe);
-extern int nng_pair_pipe_progress(nng_pipe, int *unacked, uint64_t *received);
-
 #ifdef __cplusplus
 }
 #endif

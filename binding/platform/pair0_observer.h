@@ -8,8 +8,6 @@
 #define NNG_PAIR_PAIR0_OBSERVER_H
 
 #include <nng/nng.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -18,20 +16,14 @@ extern "C" {
 
 typedef enum {
   PAIR0_START,   // the pipe is the socket's peer from now on
-  PAIR0_REJECT,  // the pipe is turned away; detail: NNG_EBUSY, NNG_EPROTO
-  PAIR0_STOP,    // the pipe is no longer the socket's peer; detail: the error
-                 // that ended it, NNG_ECLOSED if it was closed on this side
-  PAIR0_ROOM,    // a send may succeed now
-  PAIR0_SENT,    // one message was handed to the kernel; detail: its size
-  PAIR0_LOST,    // one accepted message went down with its pipe; as SENT
+  PAIR0_REJECT,  // the pipe is turned away; error: NNG_EBUSY, NNG_EPROTO
+  PAIR0_STOP,    // the pipe is no longer the socket's peer; error: why it
+                 // ended, NNG_ECLOSED if it was closed on this side
 } pair0_event;
 
 // Owned by whoever sets it; it must outlive nng_close() of the socket.
 typedef struct pair0_observer {
-  // Offers a message; false leaves it with pair0, where a receive finds it.
-  // `last`: its pipe has ended, and a message that is left is lost.
-  bool (*take)(void *arg, nng_msg *msg, bool last);
-  void (*fn)(void *arg, pair0_event ev, uint32_t pipe, size_t detail);
+  void (*fn)(void *arg, pair0_event ev, uint32_t pipe, int error);
   void *arg;
 } pair0_observer;
 
