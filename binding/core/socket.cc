@@ -317,7 +317,7 @@ size_t Socket::Take(Room room, int32_t* sizes, size_t max, size_t served,
 // before.
 void Socket::ReadAhead() {
   EngineScope scope(engine_);
-  if (conn_ == nullptr || in_.Count(ReceiveLimit())) return;
+  if (in_.Count(ReceiveLimit()) || conn_ == nullptr) return;
   if (in_.error() != 0) nng_pair_conn_fail(conn_, in_.error());
   if (nng_pair_conn_readable(conn_)) nng_pair_conn_read_later(conn_);
 }

@@ -144,17 +144,18 @@ static void conn_end(conn *c, int rv) {
   conn_fail_list(&c->writeq, c->write_error);
 }
 
-// A write has failed. The peer may have left messages behind, so a user reads
-// to the end first: that ends the connection.
+// A write has failed. The peer may have left messages behind, so the end comes
+// when they have been read: by the user, or by one that is still to come, once
+// the handshake is over.
 static void conn_write_failed(conn *c, int rv) {
   c->write_error = rv;
-  if (c->user == NULL) {
-    conn_end(c, rv);
-    return;
-  }
   c->readable = true;
-  c->read_later = true;
-  conn_make_due(c);
+  if (c->user != NULL) {
+    c->read_later = true;
+    conn_make_due(c);
+  } else if (conn_shaken(c)) {
+    conn_end(c, rv);
+  }
 }
 
 // The bytes.
@@ -303,6 +304,9 @@ static void conn_write(conn *c) {
 
     if (count == 0) {
       conn_complete(aio, NNG_EINVAL, 0);
+    } else if (c->write_error != 0 && c->read_error == 0 && !conn_shaken(c)) {
+      c->bytes_sent += sum;
+      conn_complete(aio, 0, sum);
     } else if (c->write_error != 0 || c->finished) {
       conn_complete(aio,
                     c->write_error != 0 ? c->write_error : NNG_ECONNSHUT, 0);
@@ -426,10 +430,14 @@ static void conn_send(void *arg, nni_aio *aio) {
 
   lock_acquire();
   if (conn_submit(c, &c->writeq, aio)) {
-    if (!c->blocked) {
+    if (!conn_shaken(c)) {
+      // Where both ends are of this engine, each has the other's header in the
+      // same turn, so neither is connected before the other knows of it.
+      conn_make_due(c);
+    } else if (!c->blocked) {
       conn_write(c);
+      conn_arm(c);
     }
-    conn_arm(c);
   }
   lock_release();
 }
