@@ -269,7 +269,7 @@ Napi::Value SocketWrap::OpenOutbox(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SocketWrap::FlushQueue(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(Core().LeftLine()));
+  return Napi::Number::New(info.Env(), ToDouble(Core().AcceptLine()));
 }
 
 void SocketWrap::CancelQueued(const Napi::CallbackInfo& info) {

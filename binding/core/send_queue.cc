@@ -45,7 +45,7 @@ void SendQueue::BeginConnection(nng_stream* connection) {
     FitHeads(&chunks_[i]);
     unwritten_ += chunks_[i].end - chunks_[i].written;
   }
-  if (!chunks_.empty() || !line_.empty()) nng_pair_conn_write_later(connection);
+  if (!chunks_.empty()) nng_pair_conn_write_later(connection);
 }
 
 void SendQueue::EndConnection() {
@@ -66,7 +66,6 @@ void SendQueue::EndConnection() {
     }
     if (front.count == 0) chunks_.pop_front();
   }
-  AcceptLine();
 }
 
 // Messages that no connection has taken any of can go to one of the other kind.
@@ -299,16 +298,22 @@ void SendQueue::SkipCancelled() {
   }
 }
 
+bool SendQueue::CanAcceptLine() const {
+  return !line_.empty() &&
+         (HasRoom() || (Writable() && unwritten_ < kGathered));
+}
+
 void SendQueue::AcceptLine() {
   SkipCancelled();
-  while (!line_.empty() &&
-         (HasRoom() || (Writable() && unwritten_ < kGathered))) {
+  while (CanAcceptLine()) {
     Chunk chunk = std::move(line_.front());
     line_.pop_front();
     left_line_++;
     line_bytes_ -= chunk.body;
     Accept(std::move(chunk));
     SkipCancelled();
+    // It may take more of them then.
+    if (!line_.empty() && unwritten_ >= kGathered) Write();
   }
 }
 
@@ -330,14 +335,6 @@ void SendQueue::CancelAll() {
 }
 
 // Writing.
-
-void SendQueue::Flush() {
-  for (;;) {
-    AcceptLine();
-    if (chunks_.empty() || !Writable()) return;
-    Write();
-  }
-}
 
 size_t SendQueue::Write(const uint8_t* extra, size_t extra_size) {
   size_t done = 0;

@@ -71,8 +71,13 @@ class SendQueue {
   void SendFrames(const uint8_t* frames, size_t size, size_t count,
                   size_t head);
 
-  // Writes as much as the kernel takes, and accepts messages of the line.
-  void Flush();
+  // Writes what is accepted, as far as the kernel takes it.
+  void Flush() { Write(); }
+
+  // The line. Only its owner accepts messages of it, and cancels them: so what
+  // is cancelled is not sent. Accepts and writes as many as can be.
+  void AcceptLine();
+  bool CanAcceptLine() const;
 
   // The message of the line with this number is not sent. They are counted from
   // 0, the first that ever waited.
@@ -118,7 +123,6 @@ class SendQueue {
   static Chunk SingleChunk(OutgoingMessage message);
   Chunk* ChunkFor(size_t size, size_t head);
   void Accept(Chunk chunk);
-  void AcceptLine();
   void SkipCancelled();
   void FitHeads(Chunk* chunk);
   // Writes what is accepted and then `extra`; returns how much of that.

@@ -210,13 +210,9 @@ void Socket::Read() {
   }
 }
 
-// Tells the owner that calls of its have what they wait for.
+// Tells the owner that calls of its can go on.
 void Socket::TellSendProgress() {
-  bool wake = false;
-  if (out_.left_line() != told_left_line_) {
-    told_left_line_ = out_.left_line();
-    wake = true;
-  }
+  bool wake = out_.CanAcceptLine();
   if (out_.done() >= wake_when_done_) {
     wake_when_done_ = std::numeric_limits<uint64_t>::max();
     wake = true;
@@ -252,23 +248,21 @@ void Socket::SendFrames(const uint8_t* frames, size_t size, size_t count,
   TellSendProgress();
 }
 
-uint64_t Socket::LeftLine() {
+uint64_t Socket::AcceptLine() {
   EngineScope scope(engine_);
-  return told_left_line_ = out_.left_line();
+  out_.AcceptLine();
+  TellSendProgress();
+  return out_.left_line();
 }
 
 void Socket::CancelQueued(uint64_t number) {
   EngineScope scope(engine_);
-  const bool told = told_left_line_ == out_.left_line();
   out_.Cancel(number);
-  // Of those that are cancelled the owner knows.
-  if (told) told_left_line_ = out_.left_line();
 }
 
 void Socket::DropQueue() {
   EngineScope scope(engine_);
   out_.CancelAll();
-  told_left_line_ = out_.left_line();
 }
 
 uint64_t Socket::Accepted() {

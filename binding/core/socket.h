@@ -107,9 +107,9 @@ class Socket : public std::enable_shared_from_this<Socket> {
   size_t SendRoom(size_t* head);
   void SendFrames(const uint8_t* frames, size_t size, size_t count,
                   size_t head);
-  // How many messages have ever left the line, cancelled ones included. The
-  // owner is woken when others have.
-  uint64_t LeftLine();
+  // Accepts messages of the line. Returns how many have ever left it, cancelled
+  // ones included. The owner is woken when others can.
+  uint64_t AcceptLine();
   void CancelQueued(uint64_t number);
   void DropQueue();
 
@@ -216,7 +216,6 @@ class Socket : public std::enable_shared_from_this<Socket> {
   size_t read_ahead_ = 0;  // taken, and not known to be consumed
   bool message_wanted_ = false;
   bool discard_ = false;
-  uint64_t told_left_line_ = 0;  // the owner knows that so many have left it
   uint64_t wake_when_done_ = std::numeric_limits<uint64_t>::max();
 
   std::mutex mutex_;
