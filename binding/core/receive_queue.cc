@@ -236,43 +236,47 @@ bool ReceiveQueue::ReadFrom(nng_stream* connection) {
 
 size_t ReceiveQueue::Take(Room* room, int32_t* sizes, size_t max,
                           std::vector<Bytes>* large) {
+  (void)Count(max);
   size_t n = 0;
-  while (n < max) {
-    if (counted_ == 0) {
-      if (!NextIsWhole()) break;
-      CountNext();
-    }
+  size_t bytes = 0;
+  while (n < max && counted_ > n) {
     DropTaken();
     Segment& segment = segments_.front();
-    size_t size;
     if (segment.head == 0) {
-      size = segment.memory.size();
+      bytes += segment.memory.size();
       large->push_back(std::move(segment.memory));
-      sizes[n] = -1;
+      sizes[n++] = -1;
       PopFront();
-    } else {
-      const uint8_t* frame = segment.memory.data() + segment.taken;
-      const size_t whole = WholeFrameSize(segment.head, frame);
-      size = whole - segment.head;
+      continue;
+    }
+    const size_t begin = n;
+    const uint8_t* const frames = segment.memory.data();
+    size_t at = segment.taken;
+    while (n < max && at < segment.counted) {
+      const size_t frame = WholeFrameSize(segment.head, frames + at);
+      const uint8_t* const body = frames + at + segment.head;
+      const size_t size = frame - segment.head;
       if (size <= kSmall) {
         if (size > room->size) break;
-        if (size > 0) std::memcpy(room->at, frame + segment.head, size);
+        if (size > 0) std::memcpy(room->at, body, size);
         room->at += size;
         room->size -= size;
-        sizes[n] = static_cast<int32_t>(size);
+        sizes[n++] = static_cast<int32_t>(size);
       } else {
         Bytes copy = Bytes::Allocate(size);
         if (!copy) break;
-        std::memcpy(copy.data(), frame + segment.head, size);
+        std::memcpy(copy.data(), body, size);
         large->push_back(std::move(copy));
-        sizes[n] = -1;
+        sizes[n++] = -1;
       }
-      segment.taken += whole;
+      bytes += size;
+      at += frame;
     }
-    n++;
-    counted_--;
-    SetBytes(bytes() - size);
+    segment.taken = at;
+    if (at < segment.counted || n == begin) break;
   }
+  counted_ -= n;
+  SetBytes(this->bytes() - bytes);
   DropTaken();
   return n;
 }

@@ -19,6 +19,23 @@ constexpr size_t kTcpHead = 8;
 constexpr size_t kIpcHead = 9;
 constexpr size_t kMaxHead = kIpcHead;
 
+// Compilers make one instruction of each of these.
+inline uint64_t LoadBigEndian(const uint8_t* at) {
+  return uint64_t{at[0]} << 56 | uint64_t{at[1]} << 48 | uint64_t{at[2]} << 40 |
+         uint64_t{at[3]} << 32 | uint64_t{at[4]} << 24 | uint64_t{at[5]} << 16 |
+         uint64_t{at[6]} << 8 | uint64_t{at[7]};
+}
+inline void StoreBigEndian(uint8_t* at, uint64_t value) {
+  at[0] = static_cast<uint8_t>(value >> 56);
+  at[1] = static_cast<uint8_t>(value >> 48);
+  at[2] = static_cast<uint8_t>(value >> 40);
+  at[3] = static_cast<uint8_t>(value >> 32);
+  at[4] = static_cast<uint8_t>(value >> 24);
+  at[5] = static_cast<uint8_t>(value >> 16);
+  at[6] = static_cast<uint8_t>(value >> 8);
+  at[7] = static_cast<uint8_t>(value);
+}
+
 enum class FrameHead { kPartial, kComplete, kMalformed };
 
 // Looks at the head of a frame of which `size` bytes are there, and tells how
@@ -29,26 +46,19 @@ inline FrameHead ReadFrameHead(size_t head, const uint8_t* frame, size_t size,
     return FrameHead::kMalformed;
   }
   if (size < head) return FrameHead::kPartial;
-  const uint8_t* at = frame + head - 8;
-  uint64_t length = 0;
-  for (int i = 0; i < 8; i++) length = length << 8 | at[i];
-  *body = length;
+  *body = LoadBigEndian(frame + head - 8);
   return FrameHead::kComplete;
 }
 
 // Writes the head of a frame.
 inline void WriteFrameHead(size_t head, uint8_t* frame, uint64_t body) {
   if (head == kIpcHead) *frame++ = 1;
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    *frame++ = static_cast<uint8_t>(body >> shift);
-  }
+  StoreBigEndian(frame, body);
 }
 
 // The size of a frame that is there as a whole, and valid.
 inline size_t WholeFrameSize(size_t head, const uint8_t* frame) {
-  uint64_t body = 0;
-  (void)ReadFrameHead(head, frame, head, &body);
-  return head + static_cast<size_t>(body);
+  return head + static_cast<size_t>(LoadBigEndian(frame + head - 8));
 }
 
 }  // namespace nng_pair
