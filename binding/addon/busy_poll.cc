@@ -22,7 +22,7 @@ constexpr std::chrono::microseconds kLimit(50);
 // In microseconds: an hour is as good as for ever.
 constexpr uint64_t kMost = uint64_t{3600} * 1000 * 1000;
 
-// Not where the answer would have to come from the same processor.
+// None where the reply would have to come from the same processor.
 BusyPoll::Clock::duration LimitOf(napi_env env) {
 #if defined(__linux__)
   std::string text;
@@ -41,42 +41,59 @@ BusyPoll::Clock::duration LimitOf(napi_env env) {
 BusyPoll::BusyPoll(napi_env env, const Uv* uv, const uv_loop_s* loop)
     : uv_(uv), loop_(loop), limit_(LimitOf(env)) {}
 
-void BusyPoll::BeforeSleep(bool asked) {
-  if (limit_ == Clock::duration::zero()) return;
-  if (asked) {
-    asked_ = true;
-    asked_at_ = Clock::now();
+void ReplyPredictor::Quick() {
+  if (expects_quick_) {
+    needed_ = kNeededAtFirst;
+  } else if (++quick_in_a_row_ >= needed_) {
+    expects_quick_ = true;
   }
-  if (asked_ && awake_ && !Look()) Missed();
+}
+
+void ReplyPredictor::Late() {
+  if (std::exchange(expects_quick_, false)) {
+    needed_ = std::min(2 * needed_, kNeededAtMost);
+  }
+  quick_in_a_row_ = 0;
+}
+
+void BusyPoll::BeforeSleep(const engine_activity& activity) {
+  if (limit_ == Clock::duration::zero()) return;
+  if (activity.request_sent) {
+    Expect(&after_request_);
+  } else if (activity.reply_is_missing) {
+    Expect(&after_reply_);
+  }
+  if (expected_ != nullptr && expected_->ExpectsQuick() && !Poll()) {
+    expected_->Late();
+  }
+}
+
+void BusyPoll::Expect(ReplyPredictor* predictor) {
+  expected_ = predictor;
+  expected_since_ = Clock::now();
 }
 
 BusyPoll::Clock::time_point BusyPoll::Woken() const {
-  return asked_ ? Clock::now() : Clock::time_point();
+  return expected_ != nullptr ? Clock::now() : Clock::time_point();
 }
 
-void BusyPoll::Heard(Clock::time_point at) {
-  if (!std::exchange(asked_, false)) return;
-  const Clock::duration took = at - asked_at_;
+void BusyPoll::Received(Clock::time_point at) {
+  ReplyPredictor* predictor = std::exchange(expected_, nullptr);
+  if (predictor == nullptr) return;
+  const Clock::duration took = at - expected_since_;
   // Half of it may be the time it takes to wake up.
-  if (took > (awake_ ? limit_ : 2 * limit_)) {
-    Missed();
-  } else if (awake_) {
-    needed_ = kAtFirst;
-  } else if (++quick_ >= needed_) {
-    awake_ = true;
+  if (took > (predictor->ExpectsQuick() ? limit_ : 2 * limit_)) {
+    predictor->Late();
+  } else {
+    predictor->Quick();
   }
 }
 
-void BusyPoll::Missed() {
-  if (std::exchange(awake_, false)) needed_ = std::min(2 * needed_, kAtMost);
-  quick_ = 0;
-}
-
 // Whether the loop has something to do before the time is over, or a timer.
-bool BusyPoll::Look() const {
+bool BusyPoll::Poll() const {
 #if !defined(_WIN32)
   const int timeout = uv_->backend_timeout(loop_);  // ms; -1: none
-  Clock::time_point end = asked_at_ + limit_;
+  Clock::time_point end = expected_since_ + limit_;
   if (timeout >= 0) {
     end = std::min(end, Clock::now() + std::chrono::milliseconds(timeout));
   }
@@ -84,7 +101,7 @@ bool BusyPoll::Look() const {
   do {
     if (poll(&pfd, 1, 0) != 0) return true;
   } while (Clock::now() < end);
-  return end < asked_at_ + limit_;
+  return end < expected_since_ + limit_;
 #else
   return false;
 #endif

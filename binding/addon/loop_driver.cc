@@ -127,21 +127,20 @@ void LoopDriver::OnPoll(UvHandle* handle, int, int) {
   LoopDriver* self = DriverOf(handle);
   const auto now = self->busy_poll_->Woken();
   self->commit_();
-  // An answer can be on its way before the descriptors are looked at.
-  engine_guess(self->engine_);
+  // What comes of the message that has most likely arrived can be on its way
+  // before the other descriptors are looked at.
+  engine_read_speculatively(self->engine_);
   self->DeliverPending();
   engine_turn(self->engine_);
   self->DeliverPending();
-  if (engine_heard(self->engine_)) self->busy_poll_->Heard(now);
+  if (engine_has_received(self->engine_)) self->busy_poll_->Received(now);
 }
 
 void LoopDriver::OnPrepare(UvHandle* handle) {
   LoopDriver* self = DriverOf(handle);
   self->Settle();
   self->DeliverPending();
-  const bool asked = engine_asked(self->engine_);
-  if (asked) (void)engine_heard(self->engine_);
-  self->busy_poll_->BeforeSleep(asked);
+  self->busy_poll_->BeforeSleep(engine_take_activity(self->engine_));
 }
 
 void LoopDriver::Stop(std::function<void()> done) {

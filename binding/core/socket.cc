@@ -20,6 +20,10 @@ namespace {
 // owner that is busy: beyond this many, rejects are only counted.
 constexpr size_t kMaxRejectEvents = 1024;
 
+// Whoever has sent more messages without an answer sends a stream, and is not
+// about to get one for each.
+constexpr uint64_t kMaxRequestsOpen = 64;
+
 // How long, in ms, a dial waits before it looks for a place in the backlog of
 // an ipc listener again: each time twice as long, up to the latter.
 constexpr nng_duration kFirstBacklogPause = 1;
@@ -166,6 +170,8 @@ void Socket::EndConnection() {
   conn_ = nullptr;
   in_.EndConnection();
   out_.EndConnection();
+  CountRequests();
+  requests_open_ = 0;
   TellSendProgress();
 }
 
@@ -210,8 +216,13 @@ void Socket::Read() {
   }
 }
 
-// Tells the owner that calls of its can go on.
+// Tells the owner that calls of its can go on, and the engine if what was sent
+// may be a request.
 void Socket::TellSendProgress() {
+  const uint64_t sent = out_.sent();
+  if (std::exchange(told_sent_, sent) != sent && message_wanted_) {
+    engine_request_sent(engine_);
+  }
   bool wake = out_.CanAcceptLine();
   if (out_.done() >= wake_when_done_) {
     wake_when_done_ = std::numeric_limits<uint64_t>::max();
@@ -330,9 +341,23 @@ bool Socket::WaitForMessage() {
   // not wait for the end of its turn.
   if (conn_ != nullptr && !out_.empty() && nng_pair_conn_writable(conn_)) {
     OnWritable(this);
-    nng_pair_conn_asked(conn_);
+  }
+  CountRequests();
+  if (requests_open_ > 0 && requests_open_ <= kMaxRequestsOpen) {
+    engine_reply_is_missing(engine_);
   }
   return true;
+}
+
+// How many of the messages that were sent may still be answered, if each is
+// answered by one. A guess, and good enough for busy polling.
+void Socket::CountRequests() {
+  const uint64_t sent = out_.sent() - sent_then_;
+  const uint64_t received = in_.total_messages() - received_then_;
+  sent_then_ += sent;
+  received_then_ += received;
+  requests_open_ += sent;
+  requests_open_ -= std::min(requests_open_, received);
 }
 
 void Socket::Discard() {

@@ -196,6 +196,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   size_t ReceiveLimit() const;
   void Read();
   void TellSendProgress();
+  void CountRequests();
   // Under mutex_.
   void PushEvent(Event event);
 
@@ -217,6 +218,11 @@ class Socket : public std::enable_shared_from_this<Socket> {
   bool message_wanted_ = false;
   bool discard_ = false;
   uint64_t wake_when_done_ = std::numeric_limits<uint64_t>::max();
+  // For busy polling: what TellSendProgress has seen, and CountRequests.
+  uint64_t told_sent_ = 0;
+  uint64_t requests_open_ = 0;
+  uint64_t sent_then_ = 0;
+  uint64_t received_then_ = 0;
 
   std::mutex mutex_;
   bool closing_ = false;  // no further connection is taken

@@ -176,7 +176,7 @@ size_t nng_pair_conn_read(nng_stream *s, const struct iovec *iov, int count,
   if (n > 0) {
     c->bytes_read += (uint64_t)n;
     c->engine->moved += (size_t)n;
-    atomic_store_explicit(&c->engine->heard, true, memory_order_relaxed);
+    engine_received(c->engine);
     // A short read proves that nothing is left, unless an end may be.
     if ((size_t)n < total && c->drained && !c->hung_up) {
       c->readable = false;
@@ -559,11 +559,6 @@ bool nng_pair_conn_writable(const nng_stream *s) {
 }
 
 void nng_pair_conn_write_later(nng_stream *s) { conn_make_due((conn *)s); }
-
-void nng_pair_conn_asked(nng_stream *s) {
-  atomic_store_explicit(&((conn *)s)->engine->asked, true,
-                        memory_order_relaxed);
-}
 
 int nng_pair_conn_finish(nng_stream *s) {
   conn *c = (conn *)s;

@@ -69,10 +69,6 @@ extern size_t nng_pair_conn_write(nng_stream *, struct iovec *, int count,
                                   size_t total);
 // on_writable will be called when this turn ends.
 extern void nng_pair_conn_write_later(nng_stream *);
-// What has been written is a question, whose answer somebody waits for
-// (engine_asked).
-extern void nng_pair_conn_asked(nng_stream *);
-
 // Tells the peer that no more will be sent (a half close); what it sends
 // still arrives.
 extern int nng_pair_conn_finish(nng_stream *);

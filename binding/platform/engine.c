@@ -11,6 +11,11 @@
 // Memory that nobody needed for this long goes back to the system.
 #define TRIM_MS 1000
 
+// The flags of an engine's activity.
+#define RECEIVED 1u
+#define REQUEST_SENT 2u
+#define REPLY_IS_MISSING 4u
+
 // Those that have a loop.
 static engine *engines;
 
@@ -145,7 +150,7 @@ static bool engine_has_left(engine *e) {
   return !nni_list_empty(&e->tasks) || !nni_list_empty(&e->due);
 }
 
-void engine_guess(engine *e) {
+void engine_read_speculatively(engine *e) {
   lock_acquire();
   nng_pair_lock.current = e;
   e->moved = 0;
@@ -192,12 +197,33 @@ void engine_flush(engine *e) {
   lock_release();
 }
 
-bool engine_asked(engine *e) {
-  return atomic_exchange_explicit(&e->asked, false, memory_order_relaxed);
+static void engine_note(engine *e, unsigned flag) {
+  (void)atomic_fetch_or_explicit(&e->activity, flag, memory_order_relaxed);
 }
 
-bool engine_heard(engine *e) {
-  return atomic_exchange_explicit(&e->heard, false, memory_order_relaxed);
+void engine_request_sent(engine *e) { engine_note(e, REQUEST_SENT); }
+
+void engine_reply_is_missing(engine *e) { engine_note(e, REPLY_IS_MISSING); }
+
+// What was read may be the reply to all that was sent before it.
+void engine_received(engine *e) {
+  atomic_store_explicit(&e->activity, RECEIVED, memory_order_relaxed);
+}
+
+bool engine_has_received(engine *e) {
+  return (atomic_load_explicit(&e->activity, memory_order_relaxed) &
+          RECEIVED) != 0;
+}
+
+engine_activity engine_take_activity(engine *e) {
+  const unsigned flags =
+      atomic_exchange_explicit(&e->activity, 0, memory_order_relaxed);
+
+  return (engine_activity){
+      .received = (flags & RECEIVED) != 0,
+      .request_sent = (flags & REQUEST_SENT) != 0,
+      .reply_is_missing = (flags & REPLY_IS_MISSING) != 0,
+  };
 }
 
 void engine_wait(engine *e) {

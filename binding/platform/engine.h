@@ -41,9 +41,10 @@ extern void engine_adopt(engine *);
 // Readable when there is something for engine_turn to do.
 extern int engine_fd(engine *);
 
-// Serves the connection that was ready last as if it were again: most of the
-// time it is, when engine_fd has become readable. An engine_turn follows.
-extern void engine_guess(engine *);
+// Reads from the connection that was ready last without asking the poller
+// first: most of the time it is the one, when engine_fd has become readable. An
+// engine_turn follows, which looks at all of them.
+extern void engine_read_speculatively(engine *);
 // Looks at the descriptors and runs tasks, a bounded amount of both; what is
 // left then keeps engine_fd readable. Writes what has gathered.
 extern void engine_turn(engine *);
@@ -53,10 +54,25 @@ extern void engine_settle(engine *);
 // The same, as far as the kernel takes it without waiting, for a process that
 // is about to exit.
 extern void engine_flush(engine *);
-// Whether, since the last call, a waiting receiver has sent what may be a
-// question; and whether anything was read. The loop's thread.
-extern bool engine_asked(engine *);
-extern bool engine_heard(engine *);
+
+// What a driver that polls busily wants to know. "Request" and "reply" are
+// guesses: a request is what was sent by a socket whose owner waits for a
+// message, and any bytes that are read may be the reply.
+typedef struct engine_activity {
+  bool received;          // bytes were read
+  bool request_sent;      // after which nothing was read
+  bool reply_is_missing;  // somebody has begun to wait for a further message
+                          // since, and not every request is answered
+} engine_activity;
+
+// What has happened since engine_take_activity was called last. The loop's
+// thread.
+extern engine_activity engine_take_activity(engine *);
+extern bool engine_has_received(engine *);
+// Called by a socket, under the lock, on the engine's thread.
+extern void engine_request_sent(engine *);
+extern void engine_reply_is_missing(engine *);
+
 // Blocks until engine_fd is readable.
 extern void engine_wait(engine *);
 // Makes engine_fd readable. Any thread.

@@ -19,11 +19,10 @@ struct engine {
   bool alive;      // it has a loop
   size_t moved;    // bytes read and written since the turn began
   nni_list tasks;
-  nni_plat_cv changed;  // a task was added, or is done
-  nni_list due;         // connections with something to write or to resume
-  atomic_bool asked;    // engine_asked, engine_heard: read without the lock
-  atomic_bool heard;
-  struct conn *recent;  // that was ready last, while it is open
+  nni_plat_cv changed;   // a task was added, or is done
+  nni_list due;          // connections with something to write or to resume
+  atomic_uint activity;  // flags of engine_take_activity, which has no lock
+  struct conn *recent;   // that was ready last, while it is open
   poller *poller;
   nni_aio *trimmer;  // sleeps while there is memory to be given back
   bool tends;        // that is this engine's business
@@ -61,6 +60,9 @@ extern void engine_due_init(engine *);
 extern void engine_serve_due(engine *);
 // conn.c: reads from the most recent one, without asking the poller.
 extern void engine_read_recent(engine *);
+
+// conn.c has read bytes.
+extern void engine_received(engine *);
 
 // There is memory to be given back later: one of the engines sees to that.
 extern void engine_has_spare(void);
