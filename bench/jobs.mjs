@@ -11,7 +11,7 @@ const patterns = [
     title: 'round trip',
     // It depends on where the kernel puts the two processes: many short runs.
     repeat: 3,
-    styles: ['recv'],
+    styles: ['recv', 'early', 'loop', 'two'],
     counts: { 64: 30_000, [4 * KiB]: 30_000 }
   },
   {

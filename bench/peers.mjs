@@ -52,6 +52,17 @@ export const peers = [
     ...inNode('nng-pair')
   },
   {
+    id: 'asking',
+    name: 'nng-pair',
+    styles: {
+      early: 'recv first',
+      loop: 'read loop',
+      two: 'two open'
+    },
+    patterns: ['roundtrip'],
+    ...inNode('nng-pair')
+  },
+  {
     id: 'asleep',
     name: 'asleep',
     styles: { recv: ours.recv },

@@ -22,7 +22,7 @@ const help = `usage: npm run bench -- [options]
 
   --peers LIST    of ${peers.map(({ id }) => id).join(',')} (default: all)
   --jobs LIST     parts of the names that --list prints (default: all)
-  --styles LIST   of recv,iterate,many,await (default: all)
+  --styles LIST   of recv,iterate,many,early,loop,two,await (default: all)
   --rounds N      how often every peer has its turn (default: 5)
   --scale F       so many times the usual number of messages (default: 1)
   --quick         as --rounds 1 --scale 0.02: does everything work?
@@ -39,7 +39,10 @@ async function main() {
     options: {
       peers: { type: 'string', default: peers.map(({ id }) => id).join() },
       jobs: { type: 'string', default: '' },
-      styles: { type: 'string', default: 'recv,iterate,many,await' },
+      styles: {
+        type: 'string',
+        default: 'recv,iterate,many,early,loop,two,await'
+      },
       rounds: { type: 'string' },
       scale: { type: 'string' },
       quick: { type: 'boolean', default: false },

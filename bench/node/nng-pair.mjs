@@ -3,6 +3,12 @@
 //   recv      await send() and await recv(), a message at a time
 //   iterate   await send(), and for await on the other side
 //   many      sendMany() and recvMany()
+//
+// and, for round trips, in the other ways in which programs ask:
+//
+//   early     recv() is called before send(), which is not awaited
+//   loop      one loop reads for all who ask, and finds out who did by a number in the message
+//   two       the same, with two who ask at the same time
 
 import { PairSocket } from '../../dist/index.mjs'
 
@@ -91,4 +97,68 @@ class Batched extends Awaited {
   }
 }
 
-const styles = { recv: Awaited, iterate: Iterated, many: Batched }
+class Early extends Awaited {
+  async pingPong(payload, times) {
+    const { sock } = this
+    for (let i = 0; i < times.length; i++) {
+      const start = performance.now()
+      const reply = sock.recv()
+      sock.send(payload)
+      await reply
+      times[i] = (performance.now() - start) * 1000
+    }
+  }
+}
+
+class Loop extends Awaited {
+  askers = 1
+  open = new Map()
+  last = 0
+
+  async pingPong(payload, times) {
+    const replies = this.readReplies(times.length)
+    let next = 0
+    const ask = async () => {
+      while (next < times.length) {
+        const i = next++
+        const start = performance.now()
+        await this.request(payload)
+        times[i] = (performance.now() - start) * 1000
+      }
+    }
+    await Promise.all(Array.from({ length: this.askers }, ask))
+    await replies
+  }
+
+  request(payload) {
+    return new Promise((resolve) => {
+      const id = (this.last = (this.last + 1) >>> 0)
+      this.open.set(id, resolve)
+      payload.writeUInt32LE(id)
+      this.sock.send(payload)
+    })
+  }
+
+  async readReplies(count) {
+    for (; count > 0; count--) {
+      const reply = await this.sock.recv()
+      const id = reply.readUInt32LE()
+      const resolve = this.open.get(id)
+      this.open.delete(id)
+      resolve(reply)
+    }
+  }
+}
+
+class Two extends Loop {
+  askers = 2
+}
+
+const styles = {
+  recv: Awaited,
+  iterate: Iterated,
+  many: Batched,
+  early: Early,
+  loop: Loop,
+  two: Two
+}
