@@ -5,7 +5,12 @@ import { availableParallelism } from 'node:os'
 import type { PairSocket } from '../lib'
 import { ending, sourceInProcess, type Main } from './support/childProcess'
 import { Run } from './support/command'
-import { freeUrl, socket, transports } from './support/transports'
+import {
+  freeUrl,
+  socket,
+  transports,
+  type Transport
+} from './support/transports'
 
 // Far more than what it takes to be called awake: the machine may be busy.
 const LIMIT_US = 400_000
@@ -44,7 +49,7 @@ async function answer(sock: PairSocket, later: () => Promise<void>) {
 }
 
 /** `answer` of a socket that listens; "later" is after LIMIT_US. */
-async function listen(transport: string) {
+async function listen(transport: Transport) {
   const sock = socket()
   const { url } = await sock.listen(freeUrl(transport))
   const answering = answer(
