@@ -1,13 +1,6 @@
 // The ipc listener, in place of NNG's posix_ipclisten.c, which deletes
 // whatever file is in its way and, between bind and listen, takes a rival's
-// live socket for a dead one.
-//
-// A socket that is bound but does not listen yet never stands at the path:
-// it is bound and made to listen under a private name in the same folder,
-// then moved to its place. That happens under an advisory lock on the folder
-// (it leaves no file behind and goes with the process that held it), so of
-// several listeners that find a dead socket exactly one replaces it, and no
-// one ever replaces a live one. Any other kind of file is left alone.
+// live socket for a dead one. How it takes its path: ipc_bind.c.
 //
 // The file is removed on close if it is still ours (same device and inode),
 // and also when the process exits without closing: process.exit() runs no
@@ -17,36 +10,22 @@
 // free. The mutex guards the struct; completing an accept dispatches it.
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/nng_impl.h"
+#include "ipc_bind.h"
 #include "lock.h"
 #include "platform/posix/posix_ipc.h"
 
 #ifndef SOCK_CLOEXEC
 #define SOCK_CLOEXEC 0
 #endif
-
-// How long to wait for another process that holds the folder's lock, and
-// between two looks at a socket that seems dead (NNG's own listeners bind
-// first and listen a moment later).
-#define LOCK_TRIES 400
-#define LOCK_PAUSE_MS 5
-#define PROBE_PAUSE_MS 20
-
-// Over ipc a connection that finds no place here is refused at once: a flood
-// should not keep others out. The system has its own limit.
-#define BACKLOG 4096
 
 typedef struct ipc_listener ipc_listener;
 struct ipc_listener {
@@ -60,8 +39,7 @@ struct ipc_listener {
   dev_t dev;      // the file that is ours to remove
   ino_t ino;
   char *file;  // its absolute path; NULL: as in sa
-  mode_t perms;
-  bool has_perms;
+  int mode;
   nni_mtx mtx;
   ipc_listener *next_owner;   // ipc_owners_mtx
   ipc_listener **owner_link;  // what points at us; NULL if we own no file
@@ -259,205 +237,16 @@ static void ipc_listener_accept(void *arg, nni_aio *aio) {
   nni_mtx_unlock(&l->mtx);
 }
 
-// Taking the path.
-
-static int ipc_fill_sockaddr(struct sockaddr_un *sun, const char *path) {
-  memset(sun, 0, sizeof(*sun));
-  sun->sun_family = AF_UNIX;
-  if (nni_strlcpy(sun->sun_path, path, sizeof(sun->sun_path)) >=
-      sizeof(sun->sun_path)) {
-    return (NNG_EADDRINVAL);
-  }
-  return (0);
-}
-
-static int ipc_lock_folder(const char *path, int *fdp) {
-  char folder[NNG_MAXADDRLEN];
-  char *slash;
-  int fd;
-
-  (void)nni_strlcpy(folder, path, sizeof(folder));
-  if ((slash = strrchr(folder, '/')) == NULL) {
-    (void)nni_strlcpy(folder, ".", sizeof(folder));
-  } else if (slash == folder) {
-    folder[1] = '\0';
-  } else {
-    *slash = '\0';
-  }
-  if ((fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
-    return (nni_plat_errno(errno));
-  }
-  for (int i = 0; i < LOCK_TRIES; i++) {
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-      *fdp = fd;
-      return (0);
-    }
-    if ((errno != EWOULDBLOCK) && (errno != EINTR)) {
-      break;
-    }
-    nni_msleep(LOCK_PAUSE_MS);
-  }
-  (void)close(fd);
-  return (NNG_EBUSY);
-}
-
-#if defined(__linux__)
-// Whether the kernel knows a listening socket by this name. Asking it does
-// not disturb the listener, as a connection would (fault B: NNG's own
-// listener does not survive a visitor who leaves at once).
-static bool ipc_kernel_says_live(const char *path) {
-  char line[512];
-  unsigned long flags;
-  int at;
-  bool live = false;
-  FILE *f;
-
-  if ((f = fopen("/proc/net/unix", "re")) == NULL) {
-    return (false);
-  }
-  while ((!live) && (fgets(line, sizeof(line), f) != NULL)) {
-    line[strcspn(line, "\n")] = '\0';
-    at = 0;
-    // Num: RefCount Protocol Flags Type St Inode Path
-    if ((sscanf(line, "%*x: %*x %*x %lx %*x %*x %*u %n", &flags, &at) == 1) &&
-        (at > 0)) {
-      live = ((flags & 0x10000ul) != 0) &&  // accepts
-             (strcmp(line + at, path) == 0);
-    }
-  }
-  (void)fclose(f);
-  return (live);
-}
-#endif
-
-static bool ipc_answers(const char *path) {
-  struct sockaddr_un sun;
-  int fd;
-  bool live = true;
-
-  if ((ipc_fill_sockaddr(&sun, path) != 0) ||
-      ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)) {
-    return (true);  // cannot tell: leave it alone
-  }
-  (void)fcntl(fd, F_SETFL, O_NONBLOCK);
-  if ((connect(fd, (struct sockaddr *)&sun, sizeof(sun)) != 0) &&
-      (errno == ECONNREFUSED)) {
-    live = false;
-  }
-  (void)close(fd);
-  return (live);
-}
-
-static bool ipc_is_live(const char *path) {
-#if defined(__linux__)
-  if (ipc_kernel_says_live(path)) {
-    return (true);
-  }
-#endif
-  return (ipc_answers(path));
-}
-
-// Whether what stands at the path is the socket file of a dead listener.
-static bool ipc_is_stale(const char *path) {
-  struct stat st;
-
-  if ((lstat(path, &st) != 0) || (!S_ISSOCK(st.st_mode)) || ipc_is_live(path)) {
-    return (false);
-  }
-  nni_msleep(PROBE_PAUSE_MS);
-  return (!ipc_is_live(path));
-}
-
-// Moves our listening socket to its place. The folder is locked.
-static int ipc_take_path(const char *private_path, const char *path) {
-  struct stat st;
-
-  if (lstat(path, &st) == 0) {
-    if (!ipc_is_stale(path)) {
-      return (NNG_EADDRINUSE);
-    }
-    if (rename(private_path, path) != 0) {
-      return (nni_plat_errno(errno));
-    }
-    return (0);
-  }
-  // A link fails if somebody who knows nothing of our lock came first.
-  if (link(private_path, path) == 0) {
-    (void)unlink(private_path);
-    return (0);
-  }
-  if (errno == EEXIST) {
-    return (NNG_EADDRINUSE);
-  }
-  // Not every file system has links to sockets.
-  if (rename(private_path, path) != 0) {
-    return (nni_plat_errno(errno));
-  }
-  return (0);
-}
-
-// The private name is made short, since a socket's path is limited: it
-// replaces the last part of the path, and is never longer than 17 bytes more
-// than the folder.
-static int ipc_private_path(const char *path, char *buf, size_t size) {
-  const char *slash = strrchr(path, '/');
-  int folder = (slash == NULL) ? 0 : (int)(slash - path) + 1;
-
-  if ((size_t)snprintf(buf, size, "%.*s.nng%08x%04x", folder, path,
-                       nni_random(), nni_random() & 0xffffu) >= size) {
-    return (NNG_EADDRINVAL);
-  }
-  return (0);
-}
-
-static int ipc_bind_private(int fd, int folder, const char *private_path) {
-  struct sockaddr_un sun;
-
-  if (ipc_fill_sockaddr(&sun, private_path) != 0) {
-#if defined(__linux__)
-    // The path fits, the private name does not: go by the folder itself.
-    (void)snprintf(sun.sun_path, sizeof(sun.sun_path), "/proc/self/fd/%d/%s",
-                   folder, strrchr(private_path, '/') + 1);
-#else
-    NNI_ARG_UNUSED(folder);
-    return (NNG_EADDRINVAL);
-#endif
-  }
-  return (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0
-              ? 0
-              : nni_plat_errno(errno));
-}
+// Listening.
 
 static int ipc_bind_path(ipc_listener *l, int fd) {
-  const char *path = l->sa.s_ipc.sa_path;
-  char private_path[NNG_MAXADDRLEN];
-  struct sockaddr_un sun;
-  struct stat st = {0};
-  int lock = -1;
+  struct stat st;
   int rv;
 
-  if (((rv = ipc_fill_sockaddr(&sun, path)) != 0) ||
-      ((rv = ipc_private_path(path, private_path, sizeof(private_path))) !=
-       0) ||
-      ((rv = ipc_lock_folder(path, &lock)) != 0)) {
-    return (rv);
-  }
-  if ((rv = ipc_bind_private(fd, lock, private_path)) != 0) {
-    (void)close(lock);
-    return (rv);
-  }
-  if ((l->has_perms && (chmod(private_path, l->perms) != 0)) ||
-      (listen(fd, BACKLOG) != 0) || (lstat(private_path, &st) != 0)) {
-    rv = nni_plat_errno(errno);
-  } else {
-    rv = ipc_take_path(private_path, path);
-  }
-  if (rv != 0) {
-    (void)unlink(private_path);
-  } else {
+  rv = ipc_bind(fd, l->sa.s_ipc.sa_path, l->mode, &st);
+  if (rv == 0) {
     ipc_own_file(l, &st);
   }
-  (void)close(lock);  // gives the lock up
   return (rv);
 }
 
@@ -470,7 +259,7 @@ static int ipc_bind_abstract(ipc_listener *l, int fd) {
     return (NNG_EADDRINVAL);
   }
   if ((bind(fd, (struct sockaddr *)&ss, len) != 0) ||
-      (listen(fd, BACKLOG) != 0)) {
+      (listen(fd, IPC_BACKLOG) != 0)) {
     return (nni_plat_errno(errno));
   }
   return (0);
@@ -541,8 +330,7 @@ static int ipc_listener_set_perms(void *arg, const void *buf, size_t sz,
   if (l->started) {
     rv = NNG_EBUSY;
   } else {
-    l->perms = (mode_t)mode;
-    l->has_perms = true;
+    l->mode = mode;
   }
   nni_mtx_unlock(&l->mtx);
   return (rv);
@@ -606,6 +394,7 @@ int nni_ipc_listener_alloc(nng_stream_listener **lp, const nng_url *url) {
   }
   nni_mtx_init(&l->mtx);
   nni_aio_list_init(&l->acceptq);
+  l->mode = IPC_ANY_MODE;
   l->sl.sl_free = ipc_listener_free;
   l->sl.sl_close = ipc_listener_close;
   l->sl.sl_listen = ipc_listener_listen;
