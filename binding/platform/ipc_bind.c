@@ -152,11 +152,12 @@ static int place_take(const place *p, int from, const char *name) {
     (void)unlinkat(from, name, 0);
     return 0;
   }
-  // Not every file system has links to sockets.
-  if (errno == EEXIST || renameat(from, name, p->folder, p->name) != 0) {
-    return nni_plat_errno(errno);
+  if (errno == EEXIST) {
+    return NNG_EADDRINUSE;
   }
-  return 0;
+  // Not every file system has links to sockets.
+  return renameat(from, name, p->folder, p->name) == 0 ? 0
+                                                       : nni_plat_errno(errno);
 }
 
 // Dead listeners.

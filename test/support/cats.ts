@@ -1,6 +1,6 @@
 // nngcat and nanocat: programs of others that speak the same protocol.
 
-import { spawnSync } from 'node:child_process'
+import { spawnSync, type SpawnOptions } from 'node:child_process'
 import * as fs from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Run } from './command'
@@ -24,15 +24,20 @@ export function runCat(
   cat: Cat,
   role: 'listen' | 'dial',
   url: string,
-  data: string
+  data: string,
+  options: SpawnOptions = {}
 ): Run {
   const endpoint =
     cat === 'nngcat' ? `--${role}` : role === 'listen' ? '--bind' : '--connect'
-  const options =
+  const pace =
     cat === 'nngcat'
       ? ['--pair0', '--interval', '60', '--count', '1000']
       : ['--pair', '--interval', '0.1']
-  return new Run(cat, [...options, endpoint, url, '--quoted', '--data', data])
+  return new Run(
+    cat,
+    [...pace, endpoint, url, '--quoted', '--data', data],
+    options
+  )
 }
 
 /** Linux: whether somebody listens at the URL, found out without a visit. */

@@ -94,6 +94,10 @@ export class Run {
     return this.until(({ lines }) => lines.includes(text))
   }
 
+  get pid(): number {
+    return this.#child.pid!
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }

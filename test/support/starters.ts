@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process'
+import { fork, type ChildProcess, type ForkOptions } from 'node:child_process'
 import { once } from 'node:events'
 import * as path from 'node:path'
 
@@ -36,14 +36,20 @@ export class Starters {
     this.children = children
   }
 
-  static #fork(count: number, ...args: string[]): Starters {
+  static #fork(
+    count: number,
+    args: string[] = [],
+    options: ForkOptions = {}
+  ): Starters {
     const script = path.join(__dirname, 'starter.cjs')
-    return new Starters(Array.from({ length: count }, () => fork(script, args)))
+    return new Starters(
+      Array.from({ length: count }, () => fork(script, args, options))
+    )
   }
 
   /** Processes that wait for what they are to do. */
-  static async start(count: number): Promise<Starters> {
-    const starters = Starters.#fork(count)
+  static async start(count: number, options?: ForkOptions): Promise<Starters> {
+    const starters = Starters.#fork(count, [], options)
     await Promise.all(starters.children.map(outcomeOf))
     return starters
   }
@@ -54,7 +60,9 @@ export class Starters {
     command: Command,
     args: Arguments = {}
   ): [Starters, Promise<Outcome[]>] {
-    const starters = Starters.#fork(count, JSON.stringify({ command, ...args }))
+    const starters = Starters.#fork(count, [
+      JSON.stringify({ command, ...args })
+    ])
     return [starters, Promise.all(starters.children.map(outcomeOf))]
   }
 

@@ -1,0 +1,390 @@
+import { spawnSync, type SpawnOptions } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { cats, installed, runCat, type Cat } from './support/cats'
+import { sourceInProcess, type Main } from './support/childProcess'
+import { Run } from './support/command'
+import { canPreload, preloading } from './support/preload'
+import { Starters } from './support/starters'
+import { tempFolder } from './support/tempFolder'
+import { socket } from './support/transports'
+
+// How an ipc listener takes its path on Linux (binding/platform/ipc_bind.c),
+// as root and as a user whom the modes of files keep from something.
+
+const onLinux = process.platform === 'linux'
+const describeOnLinux = onLinux ? describe : describe.skip
+
+/** How often several start at once. More find more: NNG_PAIR_STARTS=1000. */
+const ROUNDS = Number(process.env.NNG_PAIR_STARTS ?? 10)
+const LIMIT = 30_000 + ROUNDS * 1000
+
+const NOBODY = 65534
+const CLOSED = 0o1000
+
+interface Account {
+  name: string
+  /** The options of its processes. */
+  as: Pick<SpawnOptions, 'uid' | 'gid'>
+  isRoot: boolean
+}
+
+/** Whether processes of others can load what is tested. */
+function isReadableToAll(): boolean {
+  const code = `require(${JSON.stringify(path.resolve('dist'))})`
+  return (
+    spawnSync(process.execPath, ['-e', code], { uid: NOBODY, gid: NOBODY })
+      .status === 0
+  )
+}
+
+const root: Account = { name: 'root', as: {}, isRoot: true }
+const ordinary: Account = {
+  name: 'an ordinary user',
+  as: process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {},
+  isRoot: false
+}
+const accounts =
+  process.getuid?.() !== 0
+    ? [ordinary]
+    : isReadableToAll()
+      ? [root, ordinary]
+      : [root]
+
+let folder: string
+let file: string
+let url: string
+let groups: Starters[] = []
+
+afterEach(async () => {
+  await Promise.all(groups.map((group) => group.kill()))
+  groups = []
+})
+
+/** Gives a file of this process to whoever the test is about. */
+function give(name: string, { as }: Account): void {
+  if (as.uid !== undefined) fs.chownSync(name, as.uid, as.gid!)
+}
+
+function prepare(account: Account): void {
+  folder = tempFolder()
+  give(folder, account)
+  file = path.join(folder, `${randomUUID().slice(0, 8)}.ipc`)
+  url = `ipc://${file}`
+}
+
+async function start(
+  count: number,
+  account: Account,
+  options: SpawnOptions = {}
+): Promise<Starters> {
+  const group = await Starters.start(count, {
+    ...account.as,
+    cwd: options.cwd,
+    env: options.env
+  })
+  groups.push(group)
+  return group
+}
+
+/** Linux: the inodes of the sockets that listen, by the names they have. */
+function listening(): Map<string, number[]> {
+  const found = new Map<string, number[]>()
+  for (const line of fs.readFileSync('/proc/net/unix', 'utf8').split('\n')) {
+    const words = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+) (.*)$/.exec(line)
+    if (words === null || words[1] !== '00010000') continue
+    const name = words[3]!
+    found.set(name, [...(found.get(name) ?? []), Number(words[2])])
+  }
+  return found
+}
+
+/** What is gone by now is nothing. */
+function orNothing<T>(look: () => T, nothing: T): T {
+  try {
+    return look()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return nothing
+  }
+}
+
+function socketsOf(pid: number): number[] {
+  const at = `/proc/${pid}/fd`
+  return orNothing(() => fs.readdirSync(at), []).flatMap((fd) => {
+    const link = orNothing(() => fs.readlinkSync(`${at}/${fd}`), '')
+    const inode = /^socket:\[(\d+)\]$/.exec(link)
+    return inode === null ? [] : [Number(inode[1])]
+  })
+}
+
+/** The names by which the kernel knows the listeners of a process. */
+function namesOf(pid: number): string[] {
+  const own = new Set(socketsOf(pid))
+  return [...listening()].flatMap(([name, inodes]) =>
+    inodes.filter((inode) => own.has(inode)).map(() => name)
+  )
+}
+
+const permissions = (name: string) => fs.lstatSync(name).mode & 0o7777
+
+/** The path leads to this process. */
+async function expectReaches(pid: number): Promise<void> {
+  const dialing = socket()
+  const connected = once(dialing, 'connect')
+  await dialing.dial(url)
+  expect(await connected).toMatchObject([{ pid }])
+  await dialing.close()
+}
+
+describeOnLinux.each(accounts)('as $name', (account) => {
+  beforeEach(() => prepare(account))
+
+  const paths: [string, () => string][] = [
+    ['absolute', () => file],
+    ['relative', () => path.basename(file)],
+    ['relative, with a dot', () => `./${path.basename(file)}`],
+    [
+      'above the working directory',
+      () => `../${path.basename(folder)}/${path.basename(file)}`
+    ],
+    ['out of a folder again', () => `${folder}/sub/../${path.basename(file)}`],
+    [
+      'above the root directory',
+      () => `/../../..${folder}/${path.basename(file)}`
+    ],
+    ['with doubled slashes', () => file.replaceAll('/', '//')],
+    ['named like its folder', () => `${folder}/sub/sub`],
+    ['in a folder that is a link', () => `${folder}/link/pair`],
+    ['as long as it may be', () => file.padEnd(107, 'p')]
+  ]
+
+  test.each(paths)('a path %s is what the kernel shows', async (_, make) => {
+    fs.mkdirSync(path.join(folder, 'sub'))
+    give(path.join(folder, 'sub'), account)
+    fs.symlinkSync('sub', path.join(folder, 'link'))
+    const before = (
+      fs.readdirSync(folder, { recursive: true }) as string[]
+    ).sort()
+    const name = make()
+    const group = await start(1, account, { cwd: folder })
+    expect(await group.run('listen', { url: `ipc://${name}` })).toMatchObject([
+      { code: 'listening' }
+    ])
+    const { pid } = group.children[0]!
+    expect(namesOf(pid!)).toEqual([name])
+    // The socket that has the name is the one at the path.
+    url = `ipc://${path.resolve(folder, name)}`
+    await expectReaches(pid!)
+    expect(permissions(path.resolve(folder, name))).toBe(0o600)
+    await group.run('close')
+    expect(
+      (fs.readdirSync(folder, { recursive: true }) as string[]).sort()
+    ).toEqual(before)
+  })
+
+  test('its mode is at no time wider than ipcMode', async () => {
+    const run = inProcessAs(
+      account,
+      {},
+      async ({ lib, say }, url: string) => {
+        process.umask(0)
+        for (let i = 0; i < 500; i++) {
+          const sock = new lib.PairSocket({ ipcMode: 0o640 })
+          await sock.listen(url)
+          await sock.close()
+        }
+        say('done')
+      },
+      url
+    )
+    const seen = new Set<number>()
+    const done = run.line('done').then(() => true)
+    while (!(await Promise.race([done, turn(false)]))) {
+      for (let i = 0; i < 200; i++) {
+        const stat = fs.lstatSync(file, { throwIfNoEntry: false })
+        if (stat !== undefined) seen.add(stat.mode & 0o7777)
+      }
+    }
+    expect([...seen].filter((mode) => mode !== CLOSED)).toEqual([0o640])
+    await run.exit
+  })
+
+  const testHeld = canPreload ? test : test.skip
+
+  testHeld('before it listens, nobody can take it for dead', async () => {
+    const run = inProcessAs(account, { TEST_LISTEN: 'stop' }, listenAndSay, url)
+    await untilStopped(run.pid)
+    if (account.isRoot) {
+      // Root would not be kept out: there is nothing at the path yet.
+      expect(fs.existsSync(file)).toBe(false)
+    } else {
+      expect(permissions(file)).toBe(CLOSED)
+      const { ino } = fs.lstatSync(file)
+      for (const cat of cats.filter(installed)) {
+        const rival = runCat(cat, 'listen', url, 'x', account.as)
+        expect((await rival.exit).code).not.toBe(0)
+      }
+      const dialing = inProcessAs(
+        account,
+        {},
+        ({ lib, say }, url: string) =>
+          new lib.PairSocket().dial(url).catch(({ code }) => say(code)),
+        url
+      )
+      await dialing.line('ECONNREFUSED')
+      expect(fs.lstatSync(file).ino).toBe(ino)
+      expect(permissions(file)).toBe(CLOSED)
+    }
+    run.kill('SIGCONT')
+    await run.line('listening')
+    expect(permissions(file)).toBe(0o600)
+    expect(namesOf(run.pid)).toEqual([file])
+    await expectReaches(run.pid)
+    run.kill('SIGKILL')
+    await run.exit
+  })
+
+  testHeld('one that died before it listened is replaced', async () => {
+    const run = inProcessAs(account, { TEST_LISTEN: 'stop' }, listenAndSay, url)
+    await untilStopped(run.pid)
+    run.kill('SIGKILL')
+    await run.exit
+    expect(fs.existsSync(file)).toBe(!account.isRoot)
+    const group = await start(1, account)
+    expect(await group.run('listen', { url })).toMatchObject([
+      { code: 'listening' }
+    ])
+    expect(permissions(file)).toBe(0o600)
+    await expectReaches(group.children[0]!.pid!)
+  })
+
+  testHeld('it listens where nothing can be unshared', async () => {
+    const run = inProcessAs(
+      account,
+      { TEST_UNSHARE: 'refuse' },
+      listenAndSay,
+      url
+    )
+    await run.line('listening')
+    expect(permissions(file)).toBe(0o600)
+    expect(fs.readdirSync(folder)).toEqual([path.basename(file)])
+    await expectReaches(run.pid)
+    run.kill('SIGKILL')
+    await run.exit
+  })
+
+  describe('several at once: exactly one listens', () => {
+    const rivals: (Cat | undefined)[] = [undefined, ...cats.filter(installed)]
+    test.each(
+      rivals.flatMap((rival) =>
+        ['a free path', 'a dead listener'].map((what) => ({
+          rival,
+          what,
+          whom: rival === undefined ? 'of ours' : `of ours and ${rival}`
+        }))
+      )
+    )(
+      '$whom, at $what',
+      async ({ rival, what }) => {
+        const group = await start(rival === undefined ? 4 : 2, account)
+        const others: Account[] =
+          account.isRoot && accounts.includes(ordinary) && rival === undefined
+            ? [ordinary]
+            : []
+        // Another user, who may write to the folder as well.
+        for (const other of others) {
+          fs.chmodSync(folder, 0o777)
+          group.children.push(...(await start(1, other)).children)
+        }
+        let won = 0
+        for (let round = 0; round < ROUNDS; round++) {
+          if (what === 'a dead listener') await leaveDead(account)
+          won += await oneRound(group, rival, account)
+        }
+        if (process.env.NNG_PAIR_STARTS !== undefined) {
+          console.log(
+            `${account.name}, ${rival ?? 'ours'}, ${what}: ` +
+              `${ROUNDS} of ${ROUNDS}, of which ours won ${won}`
+          )
+        }
+      },
+      LIMIT
+    )
+  })
+})
+
+/** The socket file of a listener that is no more. */
+async function leaveDead(account: Account): Promise<void> {
+  const dead = path.join(folder, 'dead')
+  const sock = socket()
+  await sock.listen(`ipc://${dead}`)
+  fs.linkSync(dead, file)
+  await sock.close()
+  give(file, account)
+}
+
+/** All start; exactly one listens in the end. Returns 1 if it is one of ours. */
+async function oneRound(
+  group: Starters,
+  rival: Cat | undefined,
+  account: Account
+): Promise<number> {
+  const cat =
+    rival && runCat(rival, 'listen', url, 'x', { ...account.as, cwd: folder })
+  let ended = false
+  void cat?.exit.then(() => (ended = true))
+  // It takes a moment to load, not always the same one.
+  if (cat) await sleep(Math.random() * 5)
+  const outcomes = await group.run('listen', { url })
+  // The rival has either given up or listens, at the path or no more.
+  while (cat && !ended && namesOf(cat.pid).length === 0) await turn()
+  expect(
+    outcomes.filter(({ code }) => code === 'listening').length +
+      (cat && !ended ? 1 : 0)
+  ).toBe(1)
+  for (const { code } of outcomes) {
+    if (code !== 'listening') expect(code).toBe('EADDRINUSE')
+  }
+  const winner = outcomes.find(({ code }) => code === 'listening')
+  await expectReaches(winner?.pid ?? cat!.pid)
+  cat?.kill('SIGKILL')
+  await cat?.exit
+  await group.run('close')
+  // A rival does not clean up after itself when it is killed.
+  if (winner === undefined) fs.unlinkSync(file)
+  expect(fs.readdirSync(folder)).toEqual([])
+  return winner === undefined ? 0 : 1
+}
+
+/** Runs a function in a process of that user, with listen.c preloaded. */
+function inProcessAs<A extends readonly unknown[]>(
+  account: Account,
+  variables: NodeJS.ProcessEnv,
+  main: Main<A>,
+  ...args: A
+): Run {
+  const env =
+    Object.keys(variables).length === 0
+      ? process.env
+      : preloading('listen', variables)
+  return new Run(
+    process.execPath,
+    ['-e', sourceInProcess(String(main), ...args)],
+    { ...account.as, env }
+  )
+}
+
+const listenAndSay: Main<[string]> = async ({ lib, say }, url) => {
+  await new lib.PairSocket().listen(url)
+  say('listening')
+}
+
+async function untilStopped(pid: number): Promise<void> {
+  while (!/\) T /.test(fs.readFileSync(`/proc/${pid}/stat`, 'latin1'))) {
+    await sleep(5)
+  }
+}
