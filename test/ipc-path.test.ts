@@ -8,7 +8,7 @@ import { cats, installed, runCat, type Cat } from './support/cats'
 import { sourceInProcess, type Main } from './support/childProcess'
 import { Run } from './support/command'
 import { canPreload, preloading } from './support/preload'
-import { Starters } from './support/starters'
+import { Starters, type Outcome } from './support/starters'
 import { tempFolder } from './support/tempFolder'
 import { socket } from './support/transports'
 
@@ -301,9 +301,13 @@ describeOnLinux.each(accounts)('as $name', (account) => {
           group.children.push(...(await start(1, other)).children)
         }
         let won = 0
+        let lead = 0
         for (let round = 0; round < ROUNDS; round++) {
           if (what === 'a dead listener') await leaveDead(account)
-          won += await oneRound(group, rival, account)
+          const weWin = await oneRound(group, rival, account, lead)
+          if (weWin) won++
+          // Whoever lost starts earlier: most rounds are close.
+          lead += weWin ? -0.3 : 0.3
         }
         if (process.env.NNG_PAIR_STARTS !== undefined) {
           console.log(
@@ -327,19 +331,37 @@ async function leaveDead(account: Account): Promise<void> {
   give(file, account)
 }
 
-/** All start; exactly one listens in the end. Returns 1 if it is one of ours. */
+/** Nothing else happens meanwhile, nor for any longer. */
+function pass(ms: number): void {
+  const until = performance.now() + ms
+  while (performance.now() < until);
+}
+
+/**
+ * All start, ours so many milliseconds before the rival; exactly one listens
+ * in the end. Resolves with whether it is one of ours.
+ */
 async function oneRound(
   group: Starters,
   rival: Cat | undefined,
-  account: Account
-): Promise<number> {
-  const cat =
-    rival && runCat(rival, 'listen', url, 'x', { ...account.as, cwd: folder })
+  account: Account,
+  lead: number
+): Promise<boolean> {
+  let cat: Run | undefined
   let ended = false
-  void cat?.exit.then(() => (ended = true))
-  // It takes a moment to load, not always the same one.
-  if (cat) await sleep(Math.random() * 5)
-  const outcomes = await group.run('listen', { url })
+  let starting: Promise<Outcome[]>
+  if (rival === undefined) {
+    starting = group.run('listen', { url })
+  } else {
+    const startRival = () => runCat(rival, 'listen', url, 'x', account.as)
+    if (lead < 0) cat = startRival()
+    pass(Math.max(-lead, 0))
+    starting = group.run('listen', { url }, 0)
+    pass(Math.max(lead, 0))
+    cat ??= startRival()
+    void cat.exit.then(() => (ended = true))
+  }
+  const outcomes = await starting
   // The rival has either given up or listens, at the path or no more.
   while (cat && !ended && namesOf(cat.pid).length === 0) await turn()
   expect(
@@ -357,7 +379,7 @@ async function oneRound(
   // A rival does not clean up after itself when it is killed.
   if (winner === undefined) fs.unlinkSync(file)
   expect(fs.readdirSync(folder)).toEqual([])
-  return winner === undefined ? 0 : 1
+  return winner !== undefined
 }
 
 /** Runs a function in a process of that user, with listen.c preloaded. */

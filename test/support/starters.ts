@@ -66,10 +66,16 @@ export class Starters {
     return [starters, Promise.all(starters.children.map(outcomeOf))]
   }
 
-  /** All of them do it; resolves with what came of it, in their order. */
-  run(command: Command, args: Arguments = {}): Promise<Outcome[]> {
-    // Long enough for the message to be there.
-    const at = Date.now() + 3
+  /**
+   * All of them do it; resolves with what came of it, in their order. Unless
+   * they are to do it when told, they agree on a moment that is long enough
+   * from now for the message to be there.
+   */
+  run(
+    command: Command,
+    args: Arguments = {},
+    at = Date.now() + 3
+  ): Promise<Outcome[]> {
     return Promise.all(
       this.children.map((child) => {
         child.send({ command, at, ...args })
