@@ -4,6 +4,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { PairSocket } from '../lib'
 import { RawListener } from './support/rawPeer'
+import { leaveDeadListener } from './support/deadListener'
 import { Starters } from './support/starters'
 import { tempFolder } from './support/tempFolder'
 import { connectedPair, socket } from './support/transports'
@@ -43,10 +44,7 @@ async function expectWorks(listening: PairSocket): Promise<void> {
 
 /** The socket file of a listener that is no more. */
 async function leaveStaleFile(): Promise<void> {
-  const dead = socket()
-  const listener = await dead.listen(`ipc://${path.join(folder, 'dead')}`)
-  fs.linkSync(path.join(folder, 'dead'), file)
-  await listener.close()
+  await leaveDeadListener(file)
   expect(names()).toEqual(['pair.ipc'])
 }
 
