@@ -103,12 +103,13 @@ function listening(): Map<string, number[]> {
   return found
 }
 
-/** What is gone by now is nothing. */
+/** What is gone by now is nothing, as what a process begins or ends with. */
 function orNothing<T>(look: () => T, nothing: T): T {
   try {
     return look()
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (!['ENOENT', 'ESRCH', 'EACCES'].includes(code!)) throw error
     return nothing
   }
 }

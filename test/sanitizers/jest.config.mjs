@@ -1,8 +1,9 @@
 import config from '../../jest.config.mjs'
 
 // The tests that scripts/sanitize.mjs runs: those that drive the native code
-// in jest's own process, as far as that takes no longer than three minutes; and
-// names, since nothing else looks any up.
+// in jest's own process, as far as that takes no longer than three minutes;
+// names, since nothing else looks any up; and ipc-path, since what happens at
+// the same time there does not happen elsewhere.
 // Not here: what is mostly Node (command, package, types), or other processes,
 // or as long as all of this (fairness, reconnect).
 const both = [
@@ -13,6 +14,8 @@ const both = [
   'events',
   'exchange',
   'hostile',
+  'ipc-path',
+  'ipc-safety',
   'loss',
   'names',
   'outbox',
