@@ -96,7 +96,7 @@ function listening(): Map<string, number[]> {
   const found = new Map<string, number[]>()
   for (const line of fs.readFileSync('/proc/net/unix', 'utf8').split('\n')) {
     const words = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+) (.*)$/.exec(line)
-    if (words === null || words[1] !== '00010000') continue
+    if (words?.[1] !== '00010000') continue
     const name = words[3]!
     found.set(name, [...(found.get(name) ?? []), Number(words[2])])
   }
@@ -396,7 +396,7 @@ const listenAndSay: Main<[string]> = async ({ lib, say }, url) => {
 }
 
 async function untilStopped(pid: number): Promise<void> {
-  while (!/\) T /.test(fs.readFileSync(`/proc/${pid}/stat`, 'latin1'))) {
+  while (!fs.readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') T ')) {
     await sleep(5)
   }
 }

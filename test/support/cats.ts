@@ -36,7 +36,8 @@ export function runCat(
   return new Run(
     cat,
     [...pace, endpoint, url, '--quoted', '--data', data],
-    options
+    // What a sanitizer has preloaded is not for programs of others.
+    { ...options, env: { ...process.env, LD_PRELOAD: '' } }
   )
 }
 
