@@ -204,32 +204,55 @@ static bool is_dead(const place *p, const struct stat *st) {
 }
 #endif
 
-// Removes the socket file of a dead listener; whatever else is in the way is
-// an error. By the time it is removed it may be another file: so it is first
-// moved to where nobody else looks, and moved back if it is.
-static int place_clear(const place *p, bool *cleared) {
+// Removes the dead listener's file that *st tells of. By now the path may lead
+// to another one: so it is first moved to where nobody else looks, and back.
+static int place_remove(const place *p, const struct stat *st) {
   private_name aside;
-  struct stat st;
-  int rv;
 
-  *cleared = false;
-  if ((rv = place_stat(p, p->name, &st)) != 0) {
-    return rv == NNG_ENOENT ? 0 : rv;
-  }
-  if (!S_ISSOCK(st.st_mode) || !is_dead(p, &st)) {
-    return NNG_EADDRINUSE;
-  }
-  *cleared = true;
   make_private_name(aside);
   if (renameat(p->folder, p->name, p->folder, aside) != 0) {
     return errno == ENOENT ? 0 : nni_plat_errno(errno);
   }
-  if (place_holds(p, aside, &st)) {
+  if (place_holds(p, aside, st)) {
     (void)unlinkat(p->folder, aside, 0);
     return 0;
   }
   (void)place_take(p, p->folder, aside);
   return NNG_EADDRINUSE;
+}
+
+// What is at the path. On Linux *file keeps it, or is negative: until it is
+// closed, no other file gets the same number.
+static int place_hold(const place *p, struct stat *st, int *file) {
+#if defined(__linux__)
+  *file = openat(p->folder, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  return *file >= 0 && fstat(*file, st) == 0 ? 0 : nni_plat_errno(errno);
+#else
+  *file = -1;
+  return place_stat(p, p->name, st);
+#endif
+}
+
+// Makes the path free if a dead listener's file is there, and says so in
+// *cleared; whatever else is in the way is an error.
+static int place_clear(const place *p, bool *cleared) {
+  struct stat st;
+  int file;
+  int rv;
+
+  *cleared = false;
+  if ((rv = place_hold(p, &st, &file)) != 0) {
+    rv = rv == NNG_ENOENT ? 0 : rv;
+  } else if (!S_ISSOCK(st.st_mode) || !is_dead(p, &st)) {
+    rv = NNG_EADDRINUSE;
+  } else {
+    *cleared = true;
+    rv = place_remove(p, &st);
+  }
+  if (file >= 0) {
+    (void)close(file);
+  }
+  return rv;
 }
 
 // The ways.
@@ -283,20 +306,20 @@ static int bind_moved(const place *p, int fd, int mode, struct stat *own) {
 static int place_chmod(const place *p, const struct stat *own, int mode) {
   char self[sizeof("/proc/self/fd/-2147483648")];
   struct stat st;
-  int rv = 0;
   int file;
+  int rv;
 
-  if ((file = openat(p->folder, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC)) <
-      0) {
-    return errno == ENOENT ? NNG_EADDRINUSE : nni_plat_errno(errno);
-  }
-  (void)snprintf(self, sizeof(self), "/proc/self/fd/%d", file);
-  if (fstat(file, &st) != 0 || !same_file(&st, own)) {
+  if ((rv = place_hold(p, &st, &file)) != 0) {
+    rv = rv == NNG_ENOENT ? NNG_EADDRINUSE : rv;
+  } else if (!same_file(&st, own)) {
     rv = NNG_EADDRINUSE;
-  } else if (chmod(self, (mode_t)mode) != 0) {
-    rv = nni_plat_errno(errno);
+  } else {
+    (void)snprintf(self, sizeof(self), "/proc/self/fd/%d", file);
+    rv = chmod(self, (mode_t)mode) == 0 ? 0 : nni_plat_errno(errno);
   }
-  (void)close(file);
+  if (file >= 0) {
+    (void)close(file);
+  }
   return rv;
 }
 
