@@ -2,6 +2,7 @@ import { spawnSync, type SpawnOptions } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
+import * as net from 'node:net'
 import * as path from 'node:path'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { cats, installed, runCat, type Cat } from './support/cats'
@@ -258,6 +259,27 @@ describeOnLinux.each(accounts)('as $name', (account) => {
     ])
     expect(permissions(file)).toBe(0o600)
     await expectReaches(group.children[0]!.pid!)
+  })
+
+  testHeld('what took the place of a dead one meanwhile stays', async () => {
+    await leaveDeadListener(file)
+    give(file, account)
+    const run = inProcessAs(
+      account,
+      { TEST_CONNECT: 'replace' },
+      ({ lib, say }, url: string) => {
+        setInterval(() => {}, 1000) // it keeps the socket that is there now
+        new lib.PairSocket().listen(url).catch(({ code }) => say(code))
+      },
+      url
+    )
+    await run.line('EADDRINUSE')
+    expect(fs.readdirSync(folder)).toEqual([path.basename(file)])
+    const visitor = net.connect(file)
+    await once(visitor, 'connect')
+    visitor.destroy()
+    run.kill('SIGKILL')
+    await run.exit
   })
 
   testHeld('it listens where nothing can be unshared', async () => {

@@ -3,6 +3,8 @@
 //
 //   TEST_LISTEN=stop     it stops, before a socket of this kind listens
 //   TEST_UNSHARE=refuse  nothing is unshared, as in many a container
+//   TEST_CONNECT=replace  when it has asked a socket file whether it is dead,
+//                         another listener has taken its place
 
 #define _GNU_SOURCE
 
@@ -14,11 +16,43 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static bool is_set(const char *name, const char *value) {
   const char *set = getenv(name);
 
   return set != NULL && strcmp(set, value) == 0;
+}
+
+// The process keeps the socket, as another one would.
+static void replace(const struct sockaddr_un *sun) {
+  const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+  if (fd < 0 || unlink(sun->sun_path) != 0 ||
+      bind(fd, (const struct sockaddr *)sun, sizeof(*sun)) != 0 ||
+      listen(fd, 8) != 0) {
+    abort();
+  }
+}
+
+int connect(int fd, const struct sockaddr *addr, socklen_t size) {
+  int type = 0;
+  socklen_t type_size = sizeof(type);
+  int (*next)(int, const struct sockaddr *, socklen_t);
+  int rv;
+  int error;
+
+  *(void **)&next = dlsym(RTLD_NEXT, "connect");
+  rv = next(fd, addr, size);
+  error = errno;
+  if (is_set("TEST_CONNECT", "replace") && addr->sa_family == AF_UNIX &&
+      getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 &&
+      type == SOCK_DGRAM) {
+    replace((const struct sockaddr_un *)addr);
+  }
+  errno = error;
+  return rv;
 }
 
 int listen(int fd, int backlog) {
