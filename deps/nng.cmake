@@ -64,26 +64,6 @@ set(nng_posix_replaced
   src/platform/posix/posix_thread.c
 )
 
-set(nng_windows
-  src/platform/windows/win_clock.c
-  src/platform/windows/win_debug.c
-  src/platform/windows/win_file.c
-  src/platform/windows/win_io.c
-  src/platform/windows/win_ipcconn.c
-  src/platform/windows/win_ipcdial.c
-  src/platform/windows/win_ipclisten.c
-  src/platform/windows/win_pipe.c
-  src/platform/windows/win_rand.c
-  src/platform/windows/win_resolv.c
-  src/platform/windows/win_sockaddr.c
-  src/platform/windows/win_tcp.c
-  src/platform/windows/win_tcpconn.c
-  src/platform/windows/win_tcpdial.c
-  src/platform/windows/win_tcplisten.c
-  src/platform/windows/win_thread.c
-  src/platform/windows/win_udp.c
-)
-
 # What a platform has is stated, not probed: it is known, it holds for cross builds, and a probe on
 # a new glibc would find functions that the oldest supported one lacks (arc4random, strlcpy).
 set(nng_defs
@@ -138,26 +118,18 @@ elseif(APPLE)
     NNG_HAVE_LOCALPEERPID
     NNG_HAVE_STRLCPY
   )
-elseif(WIN32)
-  set(nng_sources ${nng_core} ${nng_windows} src/core/taskq.c)
-  list(APPEND nng_defs
-    NNG_PLATFORM_WINDOWS
-    _CRT_RAND_S
-    _CRT_SECURE_NO_WARNINGS
-    _WIN32_WINNT=0x0600
-  )
 else()
-  message(FATAL_ERROR "nng-pair: ${CMAKE_SYSTEM_NAME} is not supported (Linux, macOS and Windows are)")
+  message(FATAL_ERROR "nng-pair: ${CMAKE_SYSTEM_NAME} is not supported (Linux and macOS are)")
 endif()
 
-if(UNIX AND NNG_PAIR_STOCK_PLATFORM)
+if(NNG_PAIR_STOCK_PLATFORM)
   list(APPEND nng_sources ${nng_posix_replaced})
   if(APPLE)
     list(APPEND nng_sources src/platform/posix/posix_pollq_kqueue.c)
   else()
     list(APPEND nng_sources src/platform/posix/posix_pollq_epoll.c)
   endif()
-elseif(UNIX)
+else()
   set(nng_own_conn NNG_PAIR_OWN_CONN)
 endif()
 
@@ -180,10 +152,6 @@ target_include_directories(nng
   PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/binding/platform
 )
 
-if(WIN32)
-  target_link_libraries(nng PUBLIC ws2_32 mswsock advapi32)
-else()
-  set(THREADS_PREFER_PTHREAD_FLAG ON)
-  find_package(Threads REQUIRED)
-  target_link_libraries(nng PUBLIC Threads::Threads)
-endif()
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+target_link_libraries(nng PUBLIC Threads::Threads)

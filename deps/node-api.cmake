@@ -24,9 +24,3 @@ if(NOT CMAKE_JS_INC)
   ask_node("require('node-api-headers').include_dir" CMAKE_JS_INC)
 endif()
 set(NODE_API_INCLUDE ${CMAKE_JS_INC} ${node_addon_api})
-
-if(MSVC AND CMAKE_JS_NODELIB_DEF AND CMAKE_JS_NODELIB_TARGET)
-  execute_process(COMMAND
-    ${CMAKE_AR} /def:${CMAKE_JS_NODELIB_DEF} /out:${CMAKE_JS_NODELIB_TARGET}
-    ${CMAKE_STATIC_LINKER_FLAGS})
-endif()

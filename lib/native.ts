@@ -189,12 +189,15 @@ function load(): Native {
   try {
     return nodeGypBuild(root) as Native
   } catch (cause) {
+    const { platform } = process
     const error = new Error(
-      `nng-pair has no binary for ${process.platform}-${process.arch} ` +
+      `nng-pair has no binary for ${platform}-${process.arch} ` +
         `(Node-API ${process.versions.napi ?? 'missing'}): ` +
         `${(cause as Error).message.split('\n', 1)[0]}. ` +
-        'With a C++ compiler and CMake, build it from the source in the ' +
-        `package:\n\n    npx cmake-js@8 compile -d "${root}"\n`,
+        (platform === 'linux' || platform === 'darwin'
+          ? 'With a C++ compiler and CMake, build it from the source in the ' +
+            `package:\n\n    npx cmake-js@8 compile -d "${root}"\n`
+          : 'It runs on Linux and macOS.'),
       { cause }
     )
     throw Object.assign(error, { code: 'ERR_NNG_PAIR_NO_BINARY' })

@@ -5,8 +5,7 @@
 //   node scripts/prebuild.mjs --only linux-x64-glibc    one row
 //   node scripts/prebuild.mjs --native                  this machine's row, with its own compiler
 //
-// Windows has no row: NNG 1.5.2 has known hangs and use-after-frees there, so a binary would promise
-// what it cannot keep. Building from source is possible.
+// Windows has no row: the connections of binding/platform do not exist there.
 
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, stat } from 'node:fs/promises'

@@ -1,8 +1,6 @@
 #include "busy_poll.h"
 
-#if !defined(_WIN32)
 #include <poll.h>
-#endif
 
 #include <algorithm>
 #include <cstdint>
@@ -91,7 +89,6 @@ void BusyPoll::Received(Clock::time_point at) {
 
 // Whether the loop has something to do before the time is over, or a timer.
 bool BusyPoll::Poll() const {
-#if !defined(_WIN32)
   const int timeout = uv_->backend_timeout(loop_);  // ms; -1: none
   Clock::time_point end = expected_since_ + limit_;
   if (timeout >= 0) {
@@ -102,9 +99,6 @@ bool BusyPoll::Poll() const {
     if (poll(&pfd, 1, 0) != 0) return true;
   } while (Clock::now() < end);
   return end < expected_since_ + limit_;
-#else
-  return false;
-#endif
 }
 
 }  // namespace nng_pair

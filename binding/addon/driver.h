@@ -24,9 +24,8 @@ class Driver {
   using Pending = std::function<bool()>;
 
   enum class Kind {
-    kLoop,         // the engine on the environment's own loop
-    kThread,       // the engine on a thread of its own
-    kNotification  // NNG on its own threads
+    kLoop,   // the engine on the environment's own loop
+    kThread  // the engine on a thread of its own
   };
 
   static std::unique_ptr<Driver> Create(napi_env env, Kind kind,
@@ -35,7 +34,7 @@ class Driver {
                                         const Deliver& deliver);
   virtual ~Driver() = default;
 
-  // Null for kNotification. The driver holds it until Stop.
+  // The driver holds it until Stop.
   virtual engine* GetEngine() const = 0;
   // Any thread, with NNG's lock held: deliver soon.
   virtual void Wake() = 0;

@@ -6,8 +6,7 @@
 
 namespace nng_pair {
 
-std::unique_ptr<Driver> ThreadDriver::Create(napi_env env, bool with_engine,
-                                             Deliver deliver) {
+std::unique_ptr<Driver> ThreadDriver::Create(napi_env env, Deliver deliver) {
   std::unique_ptr<ThreadDriver> driver(
       new ThreadDriver(env, std::move(deliver)));
   bool created = false;
@@ -23,28 +22,20 @@ std::unique_ptr<Driver> ThreadDriver::Create(napi_env env, bool with_engine,
   };
   if (!RunOutside(env, create) || !created) return nullptr;
   napi_unref_threadsafe_function(env, driver->function_);
-#if defined(NNG_PAIR_OWN_CONN)
-  if (with_engine) {
-    ThreadDriver* self = driver.get();
-    if ((self->engine_ = engine_create()) == nullptr) return nullptr;
-    self->thread_ = std::thread([self] {
-      engine_adopt(self->engine_);
-      while (!self->stopping_) {
-        engine_wait(self->engine_);
-        engine_turn(self->engine_);
-      }
-    });
-  }
-#else
-  (void)with_engine;
-#endif
+  ThreadDriver* self = driver.get();
+  if ((self->engine_ = engine_create()) == nullptr) return nullptr;
+  self->thread_ = std::thread([self] {
+    engine_adopt(self->engine_);
+    while (!self->stopping_) {
+      engine_wait(self->engine_);
+      engine_turn(self->engine_);
+    }
+  });
   return driver;
 }
 
 ThreadDriver::~ThreadDriver() {
-#if defined(NNG_PAIR_OWN_CONN)
   if (engine_ != nullptr) engine_release(engine_);
-#endif
 }
 
 void ThreadDriver::Wake() {
@@ -66,13 +57,9 @@ void ThreadDriver::OnWake(napi_env env, napi_value, void* context, void*) {
 }
 
 void ThreadDriver::Stop(std::function<void()> done) {
-#if defined(NNG_PAIR_OWN_CONN)
   stopping_ = true;
-  if (engine_ != nullptr) {
-    engine_signal(engine_);
-    thread_.join();
-  }
-#endif
+  engine_signal(engine_);
+  thread_.join();
   napi_release_threadsafe_function(std::exchange(function_, nullptr),
                                    napi_tsfn_abort);
   delete this;

@@ -1,5 +1,5 @@
-// Delivery by a thread-safe function, where the environment's loop cannot be
-// had: with the engine on a thread of its own, or with NNG's own threads.
+// The engine on a thread of its own, and delivery by a thread-safe function:
+// where the environment's loop cannot be had.
 //
 // Ownership. The driver owns the thread and the function. Stop joins the one
 // and gives up the other; the environment's thread then deletes the driver.
@@ -18,8 +18,7 @@ namespace nng_pair {
 
 class ThreadDriver : public Driver {
  public:
-  static std::unique_ptr<Driver> Create(napi_env env, bool with_engine,
-                                        Deliver deliver);
+  static std::unique_ptr<Driver> Create(napi_env env, Deliver deliver);
   ~ThreadDriver() override;
 
   engine* GetEngine() const override { return engine_; }

@@ -1,12 +1,8 @@
 #include "uv.h"
 
-#if !defined(_WIN32)
 #include <dlfcn.h>
-#endif
 
 namespace nng_pair {
-
-#if !defined(_WIN32)
 
 namespace {
 
@@ -42,15 +38,9 @@ struct Table : Uv {
 
 }  // namespace
 
-#endif
-
 const Uv* Uv::Find() {
-#if defined(_WIN32)
-  return nullptr;
-#else
   static const Table table;
   return table.complete ? &table : nullptr;
-#endif
 }
 
 }  // namespace nng_pair

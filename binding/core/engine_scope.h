@@ -1,5 +1,4 @@
-// Around calls into NNG on behalf of an engine (platform/engine.h). Without an
-// engine, where NNG has its own platform layer, they do nothing.
+// Around calls into NNG on behalf of an engine (platform/engine.h).
 
 #ifndef NNG_PAIR_CORE_ENGINE_SCOPE_H
 #define NNG_PAIR_CORE_ENGINE_SCOPE_H
@@ -7,8 +6,6 @@
 #include "../platform/engine.h"
 
 namespace nng_pair {
-
-#if defined(NNG_PAIR_OWN_CONN)
 
 // A call that does not block: it holds the lock, and what it has set off is
 // done when it returns. Without it, each of the locks that NNG takes in the
@@ -32,20 +29,6 @@ class EngineBinding {
   EngineBinding(const EngineBinding&) = delete;
   EngineBinding& operator=(const EngineBinding&) = delete;
 };
-
-#else
-
-class EngineScope {
- public:
-  explicit EngineScope(engine*) {}
-};
-
-class EngineBinding {
- public:
-  explicit EngineBinding(engine*) {}
-};
-
-#endif
 
 }  // namespace nng_pair
 

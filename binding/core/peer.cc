@@ -1,14 +1,9 @@
 #include "peer.h"
 
-#include <cstring>
-
-#if defined(_WIN32)
-#include <winsock2.h>
-#include <ws2tcpip.h>
-#else
 #include <arpa/inet.h>
 #include <net/if.h>
-#endif
+
+#include <cstring>
 
 namespace nng_pair {
 
@@ -30,12 +25,10 @@ std::string NumericAddress(int family, const void* address) {
 std::string NumericAddress(const nng_sockaddr_in6& in6) {
   std::string address = NumericAddress(AF_INET6, in6.sa_addr);
   if (in6.sa_scope == 0) return address;
-#if !defined(_WIN32)
   char name[IF_NAMESIZE];
   if (if_indextoname(in6.sa_scope, name) != nullptr) {
     return address + '%' + name;
   }
-#endif
   return address + '%' + std::to_string(in6.sa_scope);
 }
 

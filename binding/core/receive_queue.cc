@@ -58,7 +58,8 @@ void ReceiveQueue::Fail(int error) {
   if (error_ == 0) error_ = error;
 }
 
-// No other thread writes it: an atomic addition would take longer than the rest.
+// No other thread writes it: an atomic addition would take longer than the
+// rest.
 void ReceiveQueue::SetBytes(uint64_t bytes) {
   bytes_.store(bytes, std::memory_order_relaxed);
 }
@@ -117,8 +118,8 @@ bool ReceiveQueue::NextIsWhole() {
     const size_t at = segment.counted;
     const size_t there = segment.read - at;
     uint64_t size = 0;
-    switch (ReadFrameHead(segment.head, segment.memory.data() + at, there,
-                          &size)) {
+    switch (
+        ReadFrameHead(segment.head, segment.memory.data() + at, there, &size)) {
       case FrameHead::kPartial:
         return false;
       case FrameHead::kMalformed:

@@ -382,16 +382,14 @@ size_t SendQueue::Advance(size_t size) {
           Done(1, frame - chunk.head, true);
         }
       }
-      chunk.started = chunk.started && chunk.single
-                          ? true
-                          : chunk.written > chunk.begin;
+      chunk.started =
+          chunk.started && chunk.single ? true : chunk.written > chunk.begin;
       break;
     }
     if (chunk.count > 0) {
       Done(chunk.count,
-           chunk.single
-               ? chunk.body
-               : chunk.end - chunk.begin - chunk.count * chunk.head,
+           chunk.single ? chunk.body
+                        : chunk.end - chunk.begin - chunk.count * chunk.head,
            true);
     }
     chunks_.pop_front();

@@ -72,7 +72,7 @@ typedef struct conn {
   nni_sockaddr sa;  // ipc: the path, which both ends have in common
   engine *engine;
   nni_posix_pfd *pfd;
-  nni_list readq;   // what NNG has submitted
+  nni_list readq;  // what NNG has submitted
   nni_list writeq;
   const nng_pair_conn_user *user;
   void *user_arg;
@@ -308,8 +308,8 @@ static void conn_write(conn *c) {
       c->bytes_sent += sum;
       conn_complete(aio, 0, sum);
     } else if (c->write_error != 0 || c->finished) {
-      conn_complete(aio,
-                    c->write_error != 0 ? c->write_error : NNG_ECONNSHUT, 0);
+      conn_complete(aio, c->write_error != 0 ? c->write_error : NNG_ECONNSHUT,
+                    0);
     } else if ((n = nng_pair_conn_write(&c->base.stream, iov, count, sum)) >
                0) {
       conn_complete(aio, 0, n);
@@ -533,7 +533,9 @@ bool nng_pair_conn_readable(const nng_stream *s) {
   return c->readable && !c->closed && c->read_error == 0;
 }
 
-void nng_pair_conn_fail(nng_stream *s, int error) { conn_end((conn *)s, error); }
+void nng_pair_conn_fail(nng_stream *s, int error) {
+  conn_end((conn *)s, error);
+}
 
 bool nng_pair_conn_turn_is_over(const nng_stream *s) {
   return ((const conn *)s)->engine->moved >= TURN_BYTES;
