@@ -74,6 +74,8 @@ export const SEND_FULL = 1
 export const SEND_QUEUED = 2
 
 export interface NativeSocket {
+  /** No other socket of this thread has it; not 0. */
+  readonly id: number
   /**
    * Called when something has happened that was waited for, or an event is
    * there to be taken: then `events` is true.
@@ -84,17 +86,15 @@ export interface NativeSocket {
   send(data: string | Uint8Array, queue: boolean): number
   /**
    * Sends from `list[from]` up to `list[end]` without waiting, until a message
-   * is not accepted or the outbox is open; returns the index of the first that
-   * was not sent, or `end`. Nothing may be in line. The list is a copy of ours:
-   * reading it runs no code.
+   * is not accepted or the outbox is open for this socket; returns the index of
+   * the first that was not sent, or `end`. Nothing may be in line. The list is a
+   * copy of ours: reading it runs no code.
    */
   sendMany(
     list: readonly (string | Uint8Array)[],
     from: number,
     end: number
   ): number
-  /** Opens the outbox for this socket (outbox.ts); returns whether it could. */
-  openOutbox(): boolean
   /** Sends what is in line while there is room; returns how many ever left it. */
   flushQueue(): number
   /** The `number`th message ever queued, from 0, is not to be sent. */

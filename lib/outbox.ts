@@ -1,5 +1,5 @@
 import { SMALL } from './arena'
-import { isBytes, sizeOf, type Bytes } from './bytes'
+import { sizeOf, type Bytes } from './bytes'
 import { native, type NativeSocket } from './native'
 
 // The memory's layout, as binding/addon/outbox.h has it.
@@ -7,7 +7,7 @@ const COUNT = 0
 const USED = 1
 const ROOM = 2
 const HEAD = 3
-const OPENED = 4
+const OWNER = 4
 const STATE = 5 * 4
 const BYTES = 32 * 1024
 
@@ -25,14 +25,6 @@ class Outbox {
   readonly #state: Uint32Array
   readonly #bytes: Buffer
   readonly #view: DataView
-  #owner: NativeSocket | undefined
-  // Which opening of it was for the owner. Another instance of this library in
-  // the same thread, as test frameworks make, has an Outbox of its own on the
-  // same memory.
-  #opened = 0
-  // What is staged: how many messages, and where they end.
-  #staged = 0
-  #end = 0
 
   constructor(memory: ArrayBuffer | null) {
     memory ??= new ArrayBuffer(STATE + BYTES)
@@ -41,32 +33,15 @@ class Outbox {
     this.#view = new DataView(memory, STATE)
   }
 
-  /** The addon has accepted a message of this socket, which may go on here. */
-  own(socket: NativeSocket): void {
-    this.#owner = socket
-    this.#opened = this.#state[OPENED]!
-  }
-
-  /** Whether it is open for this socket: then nothing it has sent waits in NNG. */
+  /** Whether it is open for this socket: then what that sends has room. */
   isOpen(socket: NativeSocket): boolean {
-    const state = this.#state
-    return (
-      this.#owner === socket &&
-      state[ROOM]! > 0 &&
-      state[OPENED] === this.#opened
-    )
-  }
-
-  /** Opens it for this socket, if that can be. */
-  open(socket: NativeSocket): void {
-    if (!this.isOpen(socket) && socket.openOutbox()) this.own(socket)
+    return this.#state[OWNER] === socket.id
   }
 
   /** Sends a message of this size; returns false if it cannot be done here. */
   put(socket: NativeSocket, data: Bytes, size: number): boolean {
-    if (this.#owner !== socket) return false
     const state = this.#state
-    if (state[ROOM] === 0 || state[OPENED] !== this.#opened) return false
+    if (state[OWNER] !== socket.id) return false
     const head = state[HEAD]!
     const body = state[USED]! + head
     const room = Math.min(SMALL, state[ROOM]! - body)
@@ -78,53 +53,34 @@ class Outbox {
   }
 
   /**
-   * Lays out messages of a list from `from` up to `to`, as far as they can be
-   * sent here and are `most` bytes long at most; returns the index of the first
-   * that was not, or `to`. `publish` sends them. Nothing else may happen here
-   * in between, and nothing does: none of the caller's code runs.
+   * Sends messages of a list from `from` up to `to`, as far as they can be sent
+   * here; returns the index of the first that was not, or `to`.
    */
-  stage(
+  putMany(
     socket: NativeSocket,
-    list: readonly unknown[],
+    list: readonly Bytes[],
     from: number,
-    to: number,
-    most: number
+    to: number
   ): number {
-    this.#staged = 0
     const state = this.#state
-    const end = state[ROOM]!
-    if (!this.isOpen(socket)) return from
-    const limit = Math.min(SMALL, most)
+    if (state[OWNER] !== socket.id) return from
     const bytes = this.#bytes
     const view = this.#view
     const head = state[HEAD]!
+    const end = state[ROOM]!
     let at = state[USED]!
     let next = from
     for (; next < to; next++) {
-      const data = list[next]
-      if (!isBytes(data)) break
-      const size = sizeOf(data)
+      const data = list[next]!
       const body = at + head
-      const room = Math.min(limit, end - body)
-      const after = write(bytes, view, head, body, data, size, room)
+      const room = Math.min(SMALL, end - body)
+      const after = write(bytes, view, head, body, data, sizeOf(data), room)
       if (after === 0) break
       at = after
     }
-    this.#staged = next - from
-    this.#end = at
+    state[COUNT]! += next - from
+    state[USED] = at
     return next
-  }
-
-  /** Sends what is staged; returns how many bytes that is. */
-  publish(): number {
-    const count = this.#staged
-    if (count === 0) return 0
-    this.#staged = 0
-    const state = this.#state
-    const bytes = this.#end - state[USED]! - count * state[HEAD]!
-    state[COUNT]! += count
-    state[USED] = this.#end
-    return bytes
   }
 }
 

@@ -47,6 +47,12 @@ interface Drain extends Waiter {
   pending: Pending<void>
 }
 
+/** A part of a list: where it ends, and how many bytes it has. */
+interface Batch {
+  end: number
+  bytes: number
+}
+
 type Entry = (...args: never[]) => unknown
 
 /**
@@ -133,51 +139,40 @@ export class Sender {
           (messages === null ? 'null' : typeof messages)
       )
     }
-    let next = 0
-    if (
-      list.length <= STREAK_MESSAGES &&
-      this.#waiting.size === 0 &&
-      !aborted &&
-      !this.#closed
-    ) {
-      // Most of the time all of them are accepted at once.
-      outbox.open(this.#native)
-      next = outbox.stage(this.#native, list, 0, list.length, this.#maxSize)
-      if (next === list.length && next > 0) {
-        return this.#yielding.done(next, outbox.publish())
-      }
-    }
-    const fits = this.#toBytes(list, next)
+    const bytes = this.#toBytes(list)
     if (aborted) return Promise.reject(reasonOf(signal))
-    if (!fits) return this.#failed(NNG.EMSGSIZE, entry)
-    if (next > 0) outbox.publish()
+    if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
+    if (bytes < 0) return this.#failed(NNG.EMSGSIZE, entry)
+    const ready = list as Bytes[]
+    // Most of the time all of them are accepted at once.
+    const batch =
+      ready.length <= STREAK_MESSAGES && bytes <= STREAK_BYTES
+        ? { end: ready.length, bytes }
+        : this.#batch(ready, 0)
+    const next = this.#sendBatch(ready, 0, batch.end)
+    if (next === ready.length) return this.#accepted(next, batch.bytes)
     checkNames(options)
-    return this.#sendList(list as Bytes[], next, { signal, timeout }, entry)
+    return this.#sendRest(ready, batch, next, { signal, timeout }, entry)
   }
 
-  /** Those from `next` on, with waiting where there is no room. */
-  async #sendList(
+  /** Goes on from `next`, with waiting where there is no room. */
+  async #sendRest(
     list: readonly Bytes[],
+    batch: Batch,
     next: number,
     { signal, timeout }: { signal: WaitOptions['signal']; timeout: number },
     entry: Entry
   ): Promise<void> {
     // Taken while the caller is on the stack, and it costs as much as a dozen
     // messages: a list that is accepted at once does without.
-    let site: CallSite | undefined
+    const site = callSite(entry)
     const deadline = timeout === Infinity ? timeout : time.now() + timeout
     try {
       for (let first = 0; ; first = next) {
-        if (this.#closed) throw new NngError(NNG.ECLOSED, 'send')
-        const { end, bytes } = this.#batch(list, first)
-        if (this.#waiting.size === 0) next = this.#sendBatch(list, next, end)
-        const last = next === list.length
-        if (!last) site ??= callSite(entry)
-        if (next === end) {
-          await this.#accepted(end - first, bytes)
-          if (last) return
+        if (next === batch.end) {
+          await this.#accepted(next - first, batch.bytes)
         } else {
-          // The next one waits its turn, and those behind it follow in bulk.
+          // This one waits its turn, and those behind it follow in bulk.
           const left =
             deadline === Infinity
               ? deadline
@@ -188,11 +183,15 @@ export class Sender {
             entry
           )
         }
-        if (next < list.length) throwIfAborted(signal)
+        if (next === list.length) return
+        throwIfAborted(signal)
+        if (this.#closed) throw new NngError(NNG.ECLOSED, 'send')
+        batch = this.#batch(list, next)
+        next = this.#sendBatch(list, next, batch.end)
       }
     } catch (error) {
       if (error === signal?.reason) throw error
-      throw at(error as Error, site ?? callSite(entry))
+      throw at(error as Error, site)
     }
   }
 
@@ -242,25 +241,25 @@ export class Sender {
     this.#drains = noSet()
   }
 
-  /** Makes bytes of the rest of a list, in place; false: one is too large. */
-  #toBytes(list: unknown[], from: number): boolean {
+  /** Makes bytes of a list, in place; how many, or -1: one is too large. */
+  #toBytes(list: unknown[]): number {
+    let sum = 0
     let fits = true
-    for (let i = from; i < list.length; i++) {
+    for (let i = 0; i < list.length; i++) {
       const bytes = toBytes(list[i])
+      const size = sizeOf(bytes)
       list[i] = bytes
-      if (this.#tooLarge(bytes, sizeOf(bytes))) fits = false
+      sum += size
+      if (this.#tooLarge(bytes, size)) fits = false
     }
-    return fits
+    return fits ? sum : -1
   }
 
   /**
    * How much of a list is sent before the event loop gets a turn. The list is
    * ours, but what became of the memory meanwhile is the caller's doing.
    */
-  #batch(
-    list: readonly Bytes[],
-    first: number
-  ): { end: number; bytes: number } {
+  #batch(list: readonly Bytes[], first: number): Batch {
     let end = first
     let bytes = 0
     const last = Math.min(list.length, first + STREAK_MESSAGES)
@@ -274,22 +273,22 @@ export class Sender {
   }
 
   #send(bytes: Bytes, size: number, queue: boolean): number {
-    if (outbox.put(this.#native, bytes, size)) return SEND_ACCEPTED
-    const status = this.#native.send(bytes, queue)
-    if (status === SEND_ACCEPTED) outbox.own(this.#native)
-    return status
+    return outbox.put(this.#native, bytes, size)
+      ? SEND_ACCEPTED
+      : this.#native.send(bytes, queue)
   }
 
-  /** Sends without waiting; returns the index of the first that found no room. */
+  /**
+   * Sends without waiting, not before those that wait; returns the index of the
+   * first that found no room.
+   */
   #sendBatch(list: readonly Bytes[], next: number, end: number): number {
-    while (next < end) {
-      next = outbox.stage(this.#native, list, next, end, this.#maxSize)
-      outbox.publish()
+    while (next < end && this.#waiting.size === 0) {
+      next = outbox.putMany(this.#native, list, next, end)
       if (next === end) break
       // It leaves the rest to the outbox once that is open.
       const sent = this.#native.sendMany(list, next, end)
       if (sent === next) break
-      outbox.own(this.#native)
       next = sent
     }
     return next

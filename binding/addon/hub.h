@@ -48,6 +48,9 @@ class Hub : public Waker {
   void Hold(std::shared_ptr<Socket> socket);
   void Forget(Socket* socket);
 
+  // Not 0, and no other socket of the environment has it.
+  uint32_t NextSocketId() { return ++last_socket_id_; }
+
   // Null where the environment has no libuv loop, or is ending.
   LoopClock* clock() const { return clock_; }
   Outbox& outbox() { return outbox_; }
@@ -74,6 +77,7 @@ class Hub : public Waker {
   LoopClock* clock_ = nullptr;
   Outbox outbox_;
   size_t keep_alive_ = 0;
+  uint32_t last_socket_id_ = 0;
   std::unordered_map<Socket*, std::shared_ptr<Socket>> sockets_;
 
   std::mutex mutex_;

@@ -101,7 +101,6 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
       {
           InstanceMethod<&SocketWrap::Send>("send"),
           InstanceMethod<&SocketWrap::SendMany>("sendMany"),
-          InstanceMethod<&SocketWrap::OpenOutbox>("openOutbox"),
           InstanceMethod<&SocketWrap::FlushQueue>("flushQueue"),
           InstanceMethod<&SocketWrap::CancelQueued>("cancelQueued"),
           InstanceMethod<&SocketWrap::Accepted>("accepted"),
@@ -129,13 +128,18 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
 
 SocketWrap::SocketWrap(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<SocketWrap>(info),
-      hub_(*info.Env().GetInstanceData<std::shared_ptr<Hub>>()) {
+      hub_(*info.Env().GetInstanceData<std::shared_ptr<Hub>>()),
+      id_(hub_->NextSocketId()) {
   Options options;
   if (!ReadOptions(info.Env(), info[0], &options)) return;
   const int rv = Socket::Open(options, hub_, &socket_);
   if (rv != 0) {
     Napi::Error::New(info.Env(), nng_strerror(rv)).ThrowAsJavaScriptException();
     return;
+  }
+  napi_value id;
+  if (napi_create_uint32(info.Env(), id_, &id) == napi_ok) {
+    (void)napi_set_named_property(info.Env(), info.This(), "id", id);
   }
   socket_->owner_data = this;
   hub_->Hold(socket_);
@@ -207,7 +211,7 @@ Napi::Value SocketWrap::Send(const Napi::CallbackInfo& info) {
   hub_->outbox().Commit();
   const int rv =
       SendValue(info.Env(), info[0], info[1].As<Napi::Boolean>().Value());
-  if (rv == 0) hub_->outbox().Open(socket_.get());
+  if (rv == 0) hub_->outbox().Open(socket_.get(), id_);
   ReportMemory(info.Env());
   return Napi::Number::New(info.Env(), rv);
 }
@@ -254,18 +258,13 @@ Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
     napi_close_handle_scope(info.Env(), scope);
     if (!accepted) break;
     // From here on the outbox is quicker.
-    if (hub_->outbox().Open(socket_.get())) {
+    if (hub_->outbox().Open(socket_.get(), id_)) {
       i++;
       break;
     }
   }
   ReportMemory(info.Env());
   return Napi::Number::New(info.Env(), i);
-}
-
-Napi::Value SocketWrap::OpenOutbox(const Napi::CallbackInfo& info) {
-  hub_->outbox().Commit();
-  return Napi::Boolean::New(info.Env(), hub_->outbox().Open(socket_.get()));
 }
 
 Napi::Value SocketWrap::FlushQueue(const Napi::CallbackInfo& info) {

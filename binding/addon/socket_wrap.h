@@ -33,7 +33,6 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
  private:
   Napi::Value Send(const Napi::CallbackInfo& info);
   Napi::Value SendMany(const Napi::CallbackInfo& info);
-  Napi::Value OpenOutbox(const Napi::CallbackInfo& info);
   Napi::Value FlushQueue(const Napi::CallbackInfo& info);
   void CancelQueued(const Napi::CallbackInfo& info);
   Napi::Value Accepted(const Napi::CallbackInfo& info);
@@ -63,6 +62,7 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
   void ReportMemory(napi_env env);
 
   std::shared_ptr<Hub> hub_;
+  const uint32_t id_;
   std::shared_ptr<Socket> socket_;
   bool closing_ = false;
   bool kept_alive_ = false;
