@@ -29,7 +29,6 @@ set(nng_core
   src/core/strs.c
   src/core/tcp.c
   src/core/thread.c
-  src/core/timer.c
   src/core/url.c
   src/sp/protocol/pair0/pair.c
   src/sp/transport.c
@@ -55,6 +54,7 @@ set(nng_posix
 # binding/platform has our own in place of these: see the table of faults in the documentation.
 set(nng_posix_replaced
   src/core/taskq.c
+  src/core/timer.c
   src/platform/posix/posix_alloc.c
   src/platform/posix/posix_clock.c
   src/platform/posix/posix_ipcconn.c

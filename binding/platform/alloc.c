@@ -5,8 +5,10 @@
 // kept when they are freed, most recent first, and given back once they have
 // not been needed for a while (engine.c). Small ones are the C library's.
 //
-// A message's memory may be freed on any thread, also by V8 when it collects
-// the Buffer that the message became. The mutex is a leaf.
+// A message's memory may be freed on any thread, under any lock, also by V8 when
+// it collects the Buffer that the message became. So the blocks are the
+// process's, and no engine's; the mutex is a leaf (lock.h), and held for a few
+// instructions.
 
 #include "alloc.h"
 
@@ -60,7 +62,7 @@ static size_t class_size(int class) { return (size_t)1 << (class + MIN_SHIFT); }
 static block *take(int class) {
   block *b;
 
-  pthread_mutex_lock(&pool.mutex);
+  leaf_lock(&pool.mutex);
   if ((b = pool.blocks[class]) != NULL) {
     pool.blocks[class] = b->next;
     pool.spare -= class_size(class);
@@ -68,7 +70,7 @@ static block *take(int class) {
       pool.unused = pool.spare;
     }
   }
-  pthread_mutex_unlock(&pool.mutex);
+  leaf_unlock(&pool.mutex);
   return b;
 }
 
@@ -101,7 +103,7 @@ void nni_free(void *ptr, size_t size) {
   bool first = false;
 
   if (ptr != NULL && class >= 0) {
-    pthread_mutex_lock(&pool.mutex);
+    leaf_lock(&pool.mutex);
     first = !pool.tended;
     pool.tended = true;
     if (pool.spare + class_size(class) <= SPARE_LIMIT) {
@@ -110,7 +112,7 @@ void nni_free(void *ptr, size_t size) {
       pool.spare += class_size(class);
       ptr = NULL;
     }
-    pthread_mutex_unlock(&pool.mutex);
+    leaf_unlock(&pool.mutex);
   }
   free(ptr);
   if (first) {
@@ -119,15 +121,15 @@ void nni_free(void *ptr, size_t size) {
 }
 
 void alloc_untended(void) {
-  pthread_mutex_lock(&pool.mutex);
+  leaf_lock(&pool.mutex);
   pool.tended = false;
-  pthread_mutex_unlock(&pool.mutex);
+  leaf_unlock(&pool.mutex);
 }
 
 bool alloc_trim(void) {
   bool any;
 
-  pthread_mutex_lock(&pool.mutex);
+  leaf_lock(&pool.mutex);
   for (int class = MAX_SHIFT - MIN_SHIFT; class >= 0; class --) {
     block *b;
 
@@ -141,6 +143,6 @@ bool alloc_trim(void) {
   }
   pool.unused = pool.spare;
   pool.tended = any = pool.spare > 0;
-  pthread_mutex_unlock(&pool.mutex);
+  leaf_unlock(&pool.mutex);
   return any;
 }

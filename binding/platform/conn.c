@@ -17,7 +17,7 @@
 //
 // Ownership: the transport's pipe owns the connection and calls close, then
 // free, once. free hands it to NNG's reaper thread, which closes the
-// descriptor. Everything is guarded by the engine's lock (engine.h).
+// descriptor. Everything is guarded by the engine's lock (lock.h).
 
 #include "conn.h"
 
@@ -394,12 +394,13 @@ void engine_read_recent(engine *e) {
 }
 
 static void conn_cancel(nni_aio *aio, void *arg, int rv) {
-  NNI_ARG_UNUSED(arg);
-  lock_acquire();
+  conn *c = arg;
+
+  lock_acquire(c->engine->lock);
   if (nni_aio_list_active(aio)) {
     conn_complete(aio, rv, 0);
   }
-  lock_release();
+  lock_release(c->engine->lock);
 }
 
 // Submits an operation of NNG's to one of the two lists.
@@ -428,7 +429,7 @@ static bool conn_submit(conn *c, nni_list *list, nni_aio *aio) {
 static void conn_send(void *arg, nni_aio *aio) {
   conn *c = arg;
 
-  lock_acquire();
+  lock_acquire(c->engine->lock);
   if (conn_submit(c, &c->writeq, aio)) {
     if (!conn_shaken(c)) {
       // Where both ends are of this engine, each has the other's header in the
@@ -439,13 +440,13 @@ static void conn_send(void *arg, nni_aio *aio) {
       conn_arm(c);
     }
   }
-  lock_release();
+  lock_release(c->engine->lock);
 }
 
 static void conn_recv(void *arg, nni_aio *aio) {
   conn *c = arg;
 
-  lock_acquire();
+  lock_acquire(c->engine->lock);
   if (conn_submit(c, &c->readq, aio)) {
     if (c->read_error != 0) {
       conn_fail_list(&c->readq, c->read_error);
@@ -454,13 +455,13 @@ static void conn_recv(void *arg, nni_aio *aio) {
       conn_arm(c);
     }
   }
-  lock_release();
+  lock_release(c->engine->lock);
 }
 
 static void conn_close(void *arg) {
   conn *c = arg;
 
-  lock_acquire();
+  lock_acquire(c->engine->lock);
   if (!c->closed) {
     if (c->pfd != NULL) {
       conn_write(c);
@@ -477,7 +478,7 @@ static void conn_close(void *arg) {
       nni_posix_pfd_close(c->pfd);
     }
   }
-  lock_release();
+  lock_release(c->engine->lock);
 }
 
 static void conn_reap(void *arg) {
@@ -494,9 +495,7 @@ static void conn_reap(void *arg) {
   } else if (c->base.tcp.dialer != NULL) {
     nni_posix_tcp_dialer_rele(c->base.tcp.dialer);
   }
-  lock_acquire();
   engine_drop(c->engine);
-  lock_release();
   NNI_FREE_STRUCT(c);
 }
 
@@ -805,10 +804,8 @@ static conn *conn_alloc(bool ipc) {
   c->base.stream.s_recv = conn_recv;
   c->base.stream.s_get = conn_get;
   c->base.stream.s_set = conn_set;
-  lock_acquire();
   c->engine = engine_current();
   engine_hold(c->engine);
-  lock_release();
   c->readable = true;
   NNI_LIST_NODE_INIT(&c->due);
   nni_aio_list_init(&c->readq);

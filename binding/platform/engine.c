@@ -16,34 +16,68 @@
 #define REQUEST_SENT 2u
 #define REPLY_IS_MISSING 4u
 
-// Those that have a loop.
-static engine *engines;
+// Those that have a loop. The mutex is a leaf.
+static struct {
+  pthread_mutex_t mutex;
+  engine *first;
+} engines = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 void engine_has_spare(void) {
-  lock_acquire();
-  if (engines == NULL) {
-    alloc_untended();
-  } else {
-    engines->tends = true;
-    poller_signal(engines->poller);
+  bool tended;
+
+  leaf_lock(&engines.mutex);
+  if ((tended = engines.first != NULL)) {
+    atomic_store(&engines.first->tends, true);
+    poller_signal(engines.first->poller);
   }
-  lock_release();
+  leaf_unlock(&engines.mutex);
+  if (!tended) {
+    alloc_untended();
+  }
 }
 
 static void engine_tend(engine *e) {
-  if (e->tends && !e->trimming && e->alive) {
+  if (atomic_load_explicit(&e->tends, memory_order_relaxed) && !e->trimming &&
+      e->alive) {
     e->trimming = true;
     nni_sleep_aio(TRIM_MS, e->trimmer);
   }
 }
 
-// A task of the engine, which may be run outside of its turns.
+// A task of the engine, which may be run outside of its turns. Once alloc_trim
+// has left nothing, it may be this engine's business again at any moment.
 static void engine_trimmed(void *arg) {
   engine *e = arg;
 
   e->trimming = false;
-  e->tends = e->tends && alloc_trim();
+  if (atomic_exchange(&e->tends, false) && alloc_trim()) {
+    atomic_store(&e->tends, true);
+  }
   engine_tend(e);
+}
+
+// The first of the operations that end at some time.
+static void engine_set_alarm(void *arg, nni_time when) {
+  engine *e = arg;
+
+  poller_alarm(e->poller, when);
+}
+
+static bool engine_prepare(engine *e) {
+  nni_plat_mtx mtx;
+  bool made;
+
+  if ((e->lock = lock_claim(e)) == NULL ||
+      (e->poller = poller_create()) == NULL) {
+    return false;
+  }
+  mtx.lock = lock_index(e->lock);
+  nni_plat_cv_init(&e->changed, &mtx);
+  engine_bind(e);
+  made = nni_aio_expire_q_alloc(&e->expiry, engine_set_alarm, e) == 0 &&
+         nni_aio_alloc(&e->trimmer, engine_trimmed, e) == 0;
+  engine_bind(NULL);
+  return made;
 }
 
 engine *engine_create(void) {
@@ -52,54 +86,53 @@ engine *engine_create(void) {
   if (nni_init() != 0 || (e = NNI_ALLOC_STRUCT(e)) == NULL) {
     return NULL;
   }
-  if ((e->poller = poller_create()) == NULL) {
-    NNI_FREE_STRUCT(e);
-    return NULL;
-  }
-  e->refs = 1;
+  atomic_init(&e->refs, 1);
   e->home = pthread_self();
-  e->alive = true;
   NNI_LIST_INIT(&e->tasks, nni_task, task_node);
-  nni_plat_cv_init(&e->changed, NULL);
   engine_due_init(e);
-  engine_bind(e);
-  if (nni_aio_alloc(&e->trimmer, engine_trimmed, e) != 0) {
-    e->alive = false;
-  }
-  engine_bind(NULL);
-  if (!e->alive) {
+  if (!engine_prepare(e)) {
     engine_drop(e);
     return NULL;
   }
-  lock_acquire();
-  e->next = engines;
-  engines = e;
-  lock_release();
+  e->alive = true;
+  leaf_lock(&engines.mutex);
+  e->next = engines.first;
+  engines.first = e;
+  leaf_unlock(&engines.mutex);
   return e;
 }
 
-void engine_hold(engine *e) { e->refs++; }
+void engine_hold(engine *e) {
+  atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+}
 
 void engine_drop(engine *e) {
-  if (--e->refs > 0) {
+  if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) > 1) {
     return;
   }
-  poller_destroy(e->poller);
-  nni_plat_cv_fini(&e->changed);
+  nni_aio_expire_q_free(e->expiry);
+  if (e->poller != NULL) {
+    nni_plat_cv_fini(&e->changed);
+    poller_destroy(e->poller);
+  }
+  if (e->lock != NULL) {
+    lock_disclaim(e->lock);
+  }
   NNI_FREE_STRUCT(e);
 }
 
 void engine_release(engine *e) {
-  engine **link = &engines;
+  engine **link = &engines.first;
 
-  lock_acquire();
+  leaf_lock(&engines.mutex);
   while (*link != e) {
     link = &(*link)->next;
   }
   *link = e->next;
+  leaf_unlock(&engines.mutex);
+  lock_acquire(e->lock);
   e->alive = false;
-  if (e->tends) {
-    e->tends = false;
+  if (atomic_exchange(&e->tends, false)) {
     engine_has_spare();  // another's
   }
   nni_aio_stop(e->trimmer);
@@ -107,16 +140,16 @@ void engine_release(engine *e) {
   // Nobody looks any more: let go of whoever might wait for a task.
   e->moved = 0;
   (void)engine_run_tasks(e);
+  lock_release(e->lock);
   engine_drop(e);
-  lock_release();
 }
 
 void engine_adopt(engine *e) {
-  lock_acquire();
+  lock_acquire(e->lock);
   e->home = pthread_self();
   // Nobody was woken for what the thread before has left.
   poller_signal(e->poller);
-  lock_release();
+  lock_release(e->lock);
 }
 
 int engine_fd(engine *e) { return poller_fd(e->poller); }
@@ -129,11 +162,7 @@ void engine_wake(engine *e) {
   }
 }
 
-void engine_signal(engine *e) {
-  lock_acquire();
-  poller_signal(e->poller);
-  lock_release();
-}
+void engine_signal(engine *e) { poller_signal(e->poller); }
 
 // Ends a call or a turn: what could not be done now keeps the loop awake.
 static void engine_end(engine *e, bool more) {
@@ -141,8 +170,8 @@ static void engine_end(engine *e, bool more) {
   if (more) {
     poller_signal(e->poller);
   }
-  if (--nng_pair_lock.depth == 0) {
-    lock_release_slow(true);
+  if (--e->lock->depth == 0) {
+    lock_release_slow(e->lock, true);
   }
 }
 
@@ -151,8 +180,7 @@ static bool engine_has_left(engine *e) {
 }
 
 void engine_read_speculatively(engine *e) {
-  lock_acquire();
-  nng_pair_lock.current = e;
+  lock_acquire(e->lock);
   e->moved = 0;
   engine_read_recent(e);
   (void)engine_run_tasks(e);
@@ -162,11 +190,13 @@ void engine_read_speculatively(engine *e) {
 void engine_turn(engine *e) {
   bool more = true;
 
-  lock_acquire();
-  nng_pair_lock.current = e;
+  lock_acquire(e->lock);
   e->moved = 0;
   for (int i = 0; i < TURN_ROUNDS && more && e->moved < TURN_BYTES; i++) {
     more = poller_look(e->poller);
+    if (poller_rang(e->poller)) {
+      nni_aio_expire_q_run(e->expiry);
+    }
     more = engine_run_tasks(e) || more;
   }
   engine_serve_due(e);
@@ -176,8 +206,7 @@ void engine_turn(engine *e) {
 void engine_settle(engine *e) {
   bool more = true;
 
-  lock_acquire();
-  nng_pair_lock.current = e;
+  lock_acquire(e->lock);
   for (int i = 0; i < TURN_ROUNDS && more; i++) {
     (void)engine_run_tasks(e);
     engine_serve_due(e);
@@ -187,14 +216,13 @@ void engine_settle(engine *e) {
 }
 
 void engine_flush(engine *e) {
-  lock_acquire();
-  nng_pair_lock.current = e;
+  lock_acquire(e->lock);
   for (int i = 0; i < TURN_ROUNDS && engine_has_left(e); i++) {
     e->moved = 0;
     (void)engine_run_tasks(e);
     engine_serve_due(e);
   }
-  lock_release();
+  lock_release(e->lock);
 }
 
 static void engine_note(engine *e, unsigned flag) {
@@ -233,8 +261,7 @@ void engine_wait(engine *e) {
 }
 
 void engine_enter(engine *e) {
-  lock_acquire();
-  nng_pair_lock.current = e;
+  lock_acquire(e->lock);
 }
 
 void engine_leave(engine *e) {
@@ -245,5 +272,5 @@ void engine_leave(engine *e) {
   if (engine_has_left(e)) {
     engine_wake(e);
   }
-  lock_release();
+  lock_release(e->lock);
 }

@@ -1,21 +1,25 @@
 // The engine: NNG's platform layer on an event loop.
 //
 // NNG expects threads of its own: some that run its callbacks ("tasks"), one
-// that polls descriptors, and dozens of small locks between them. Here all of
-// that is one engine per event loop, under one lock for the whole process.
-// Whoever holds the lock may run an engine's tasks; usually that is the
-// thread of its loop, which calls engine_turn when engine_fd is readable.
+// that polls descriptors, one that ends what takes too long, and dozens of small
+// locks between them. Here all of that is one engine per event loop, under one
+// lock for each engine. Whoever holds an engine's lock may run its tasks;
+// usually that is the thread of its loop, which calls engine_turn when engine_fd
+// is readable.
 //
-// The lock (lock.c) takes the place of every mutex of NNG's: the outermost
-// lock of a thread takes it, inner ones only count, and waiting on a condition
-// gives it up whole. It is held for a turn, or for a call into NNG, and never
-// while JavaScript runs.
+// An engine's lock (lock.h) takes the place of every mutex that NNG makes on
+// its behalf: the outermost lock of a thread takes it, inner ones only count,
+// and waiting on a condition gives it up whole. It is held for a turn, or for a
+// call into NNG, and never while JavaScript runs. Engines do not wait for each
+// other.
 //
 // Ownership. An engine is counted: its driver holds it, and so does every task
 // and pollable that was made on its behalf, so it outlives them, whichever
-// thread ends the last one. A task or pollable belongs to the engine that was
-// current on the thread that made it: engine_enter, engine_bind, or the engine
-// whose task is being run.
+// thread ends the last one. NNG's objects have tasks as long as they live, so
+// they need not hold it themselves. A task, a pollable, or a mutex belongs to
+// the engine that was current on the thread that made it: the one whose lock
+// the thread holds (engine_enter, or a task that is being run), or that of
+// engine_bind.
 
 #ifndef NNG_PAIR_ENGINE_H
 #define NNG_PAIR_ENGINE_H
@@ -79,12 +83,19 @@ extern void engine_wait(engine *);
 extern void engine_signal(engine *);
 
 // Around every call into NNG on behalf of an engine. leave runs the tasks that
-// the call has queued.
+// the call has queued. Never within those of another engine.
 extern void engine_enter(engine *);
 extern void engine_leave(engine *);
 // For a thread that makes calls into NNG which may block: what they make
 // belongs to the engine, but the lock is not held. NULL ends it.
 extern void engine_bind(engine *);
+
+// JavaScript is about to run, or has called: the thread holds no lock.
+#if defined(NNG_PAIR_LOCK_CHECK)
+extern void engine_check_unlocked(void);
+#else
+static inline void engine_check_unlocked(void) {}
+#endif
 
 #ifdef __cplusplus
 }

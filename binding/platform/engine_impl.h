@@ -1,5 +1,5 @@
 // What the parts of the engine know of each other. Everything here is guarded
-// by the one lock.
+// by the engine's lock, but for what is atomic.
 
 #ifndef NNG_PAIR_ENGINE_IMPL_H
 #define NNG_PAIR_ENGINE_IMPL_H
@@ -14,7 +14,8 @@ typedef struct poller poller;
 struct conn;
 
 struct engine {
-  unsigned refs;
+  engine_lock *lock;  // its own, until it ends
+  atomic_uint refs;
   pthread_t home;  // the loop's thread
   bool alive;      // it has a loop
   size_t moved;    // bytes read and written since the turn began
@@ -24,12 +25,15 @@ struct engine {
   atomic_uint activity;  // flags of engine_take_activity, which has no lock
   struct conn *recent;   // that was ready last, while it is open
   poller *poller;
-  nni_aio *trimmer;  // sleeps while there is memory to be given back
-  bool tends;        // that is this engine's business
-  bool trimming;     // the trimmer sleeps
-  engine *next;      // of those that have a loop
+  nni_aio_expire_q *expiry;  // operations that end at some time
+  nni_aio *trimmer;          // sleeps while there is memory to be given back
+  atomic_bool tends;         // that is this engine's business
+  bool trimming;             // the trimmer sleeps
+  engine *next;  // of those that have a loop (guarded by the list's mutex)
 };
 
+// With or without the lock; but whoever drops what may be the last one must not
+// use the engine afterwards, and so not be in a call on its behalf.
 extern void engine_hold(engine *);
 extern void engine_drop(engine *);
 
@@ -64,15 +68,22 @@ extern void engine_read_recent(engine *);
 // conn.c has read bytes.
 extern void engine_received(engine *);
 
-// There is memory to be given back later: one of the engines sees to that.
+// There is memory to be given back later: one of the engines sees to that. Takes
+// no engine's lock: memory may be freed under any.
 extern void engine_has_spare(void);
 
 // poll_*.c
 extern poller *poller_create(void);
 extern void poller_destroy(poller *);
 extern int poller_fd(poller *);
-// Makes the poller's descriptor readable until a poller_look has seen it.
+// Makes the poller's descriptor readable until a poller_look has seen it. Any
+// thread, with or without the engine's lock; what was done before is seen by
+// whoever looks.
 extern void poller_signal(poller *);
+// The same at a time of nni_clock(), instead of the time before.
+extern void poller_alarm(poller *, nni_time);
+// Whether it was that time since the last call.
+extern bool poller_rang(poller *);
 // Calls back for what is ready, without waiting; returns whether there may be
 // more.
 extern bool poller_look(poller *);

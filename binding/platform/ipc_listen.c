@@ -46,7 +46,7 @@ struct ipc_listener {
   pid_t owner_pid;
 };
 
-// The listeners that own a file. Their mutex is taken after a listener's.
+// The listeners that own a file. The mutex is a leaf (lock.h).
 static pthread_mutex_t ipc_owners_mtx = PTHREAD_MUTEX_INITIALIZER;
 static ipc_listener *ipc_owners;
 
@@ -56,13 +56,13 @@ static void ipc_own_file(ipc_listener *l, const struct stat *st) {
   // The working directory may be another one by the time it is removed.
   l->file = realpath(l->sa.s_ipc.sa_path, NULL);
   l->owner_pid = getpid();
-  (void)pthread_mutex_lock(&ipc_owners_mtx);
+  leaf_lock(&ipc_owners_mtx);
   if ((l->next_owner = ipc_owners) != NULL) {
     ipc_owners->owner_link = &l->next_owner;
   }
   l->owner_link = &ipc_owners;
   ipc_owners = l;
-  (void)pthread_mutex_unlock(&ipc_owners_mtx);
+  leaf_unlock(&ipc_owners_mtx);
 }
 
 static void ipc_unlink(const ipc_listener *l) {
@@ -76,7 +76,7 @@ static void ipc_unlink(const ipc_listener *l) {
 }
 
 static void ipc_remove_own_file(ipc_listener *l) {
-  (void)pthread_mutex_lock(&ipc_owners_mtx);
+  leaf_lock(&ipc_owners_mtx);
   if (l->owner_link != NULL) {
     if ((*l->owner_link = l->next_owner) != NULL) {
       l->next_owner->owner_link = l->owner_link;
@@ -84,18 +84,18 @@ static void ipc_remove_own_file(ipc_listener *l) {
     l->owner_link = NULL;
     ipc_unlink(l);
   }
-  (void)pthread_mutex_unlock(&ipc_owners_mtx);
+  leaf_unlock(&ipc_owners_mtx);
 }
 
 // A forked child that exits must not take its parent's files along.
 __attribute__((destructor)) static void ipc_remove_files_at_exit(void) {
-  (void)pthread_mutex_lock(&ipc_owners_mtx);
+  leaf_lock(&ipc_owners_mtx);
   for (const ipc_listener *l = ipc_owners; l != NULL; l = l->next_owner) {
     if (l->owner_pid == getpid()) {
       ipc_unlink(l);
     }
   }
-  (void)pthread_mutex_unlock(&ipc_owners_mtx);
+  leaf_unlock(&ipc_owners_mtx);
 }
 
 static void ipc_listener_close(void *arg) {

@@ -1,16 +1,20 @@
-// The one lock, and NNG's mutexes, condition variables and threads on top of
-// it, in place of posix_thread.c.
+// The locks of the engines, and NNG's mutexes, condition variables and threads
+// on top of them, in place of posix_thread.c. lock.h says in which order they
+// are taken.
 //
-// Waiting on a condition gives the lock up whole, however often it was taken:
-// NNG waits only where it holds nothing but the condition's own mutex. What it
-// waits for may be a task that only this engine's loop would run; see
-// nni_task_wait (taskq.c).
+// A mutex that is made while an engine is current, or bound, is that engine's
+// lock; any other is one of the process's own. Waiting on a condition gives an
+// engine's lock up whole, however often it was taken: NNG waits only where it
+// holds nothing but the condition's own mutex. What it waits for may be a task
+// that only this engine's loop would run; see nni_task_wait (taskq.c).
 
 #include "lock.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,28 +22,159 @@
 #include "core/nng_impl.h"
 #include "engine_impl.h"
 
-engine_lock nng_pair_lock = {
-    .mutex = PTHREAD_MUTEX_INITIALIZER,
-    .condition = PTHREAD_COND_INITIALIZER,
-};
+// How many engines there may be at a time: an environment has one, which ends
+// when the last thing has that belongs to it.
+#define MAX_ENGINES 4096
 
-// What engine_bind has set for this thread.
+// A mutex's number says what it is: 0 none, since it was not made; up to
+// MAX_ENGINES an engine's; the rest the process's.
+#define FIRST_LEAF (MAX_ENGINES + 1)
+#define MAX_LEAVES 32
+
+// Those that were never used cost no memory.
+static struct {
+  pthread_mutex_t mutex;
+  unsigned next;  // where to look first: the one that was left longest ago
+  engine_lock locks[MAX_ENGINES];
+} table = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+// The process's: a dozen, which NNG makes when it starts.
+static struct {
+  pthread_mutex_t mutex;
+  bool used[MAX_LEAVES];
+  pthread_mutex_t leaves[MAX_LEAVES];
+} process = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+// The engine's lock that this thread holds, and what engine_bind has set.
+static _Thread_local engine_lock *held_lock;
 static _Thread_local engine *bound_engine;
+
+// Checks.
+
+#if defined(NNG_PAIR_LOCK_CHECK)
+
+// How many of NNG's leaves, and of ours, this thread holds.
+static _Thread_local unsigned process_leaves;
+static _Thread_local unsigned own_leaves;
+
+static void breach(const char *what) {
+  (void)fprintf(stderr, "nng-pair: lock order: %s\n", what);
+  abort();
+}
+
+void lock_check_engine(const engine_lock *l) {
+  if (process_leaves + own_leaves > 0) {
+    breach("an engine's lock is taken while a leaf is held");
+  }
+  if (held_lock != NULL && held_lock != l) {
+    breach("the locks of two engines are held at once");
+  }
+}
+
+static void check_leaf(void) {
+  if (process_leaves + own_leaves > 0) {
+    breach("a leaf is taken while another is held");
+  }
+  process_leaves++;
+}
+
+static void leave_leaf(void) { process_leaves--; }
+
+// Of a wait on a condition: everything else would be held meanwhile.
+static void check_wait(bool engine_too) {
+  if (own_leaves > 0 || process_leaves > (engine_too ? 0 : 1) ||
+      (!engine_too && held_lock != NULL)) {
+    breach("a thread waits on a condition and holds another lock");
+  }
+}
+
+void leaf_lock(pthread_mutex_t *m) {
+  if (own_leaves++ > 0) {
+    breach("a leaf of ours is taken while another is held");
+  }
+  pthread_mutex_lock(m);
+}
+
+void leaf_unlock(pthread_mutex_t *m) {
+  pthread_mutex_unlock(m);
+  own_leaves--;
+}
+
+void engine_check_unlocked(void) {
+  if (held_lock != NULL || process_leaves + own_leaves > 0) {
+    breach("a lock is held while JavaScript runs");
+  }
+}
+
+#else
+
+static void check_leaf(void) {}
+static void leave_leaf(void) {}
+static void check_wait(bool engine_too) { (void)engine_too; }
+
+#endif
+
+// The engines' locks.
+
+static void prepare(engine_lock *l) {
+  if (!l->prepared) {
+    pthread_mutex_init(&l->mutex, NULL);
+    pthread_cond_init(&l->condition, NULL);
+    pthread_mutex_init(&l->cv_mutex, NULL);
+    l->prepared = true;
+  }
+}
+
+engine_lock *lock_claim(engine *e) {
+  engine_lock *found = NULL;
+
+  leaf_lock(&table.mutex);
+  for (unsigned i = 0; i < MAX_ENGINES && found == NULL; i++) {
+    engine_lock *l = &table.locks[(table.next + i) % MAX_ENGINES];
+
+    if (!l->used) {
+      table.next = (table.next + i + 1) % MAX_ENGINES;
+      found = l;
+      prepare(l);
+      l->used = true;
+    }
+  }
+  leaf_unlock(&table.mutex);
+  if (found != NULL) {
+    // Whoever has ended the engine before may be on the way out.
+    lock_acquire(found);
+    found->owned_by = e;
+    lock_release(found);
+  }
+  return found;
+}
+
+void lock_disclaim(engine_lock *l) {
+  leaf_lock(&table.mutex);
+  l->used = false;
+  leaf_unlock(&table.mutex);
+}
+
+uint16_t lock_index(const engine_lock *l) {
+  return (uint16_t)(l - table.locks + 1);
+}
+
+static engine_lock *lock_at(uint16_t index) { return &table.locks[index - 1]; }
+
+static bool is_leaf(uint16_t index) { return index >= FIRST_LEAF; }
 
 // How often to look again before going to sleep: most holders are quick.
 #define SPINS 64
 
-static bool lock_try(int to) {
+static bool lock_try(engine_lock *l, int to) {
   int expected = 0;
 
-  return atomic_compare_exchange_strong_explicit(
-      &nng_pair_lock.state, &expected, to, memory_order_acquire,
-      memory_order_relaxed);
+  return atomic_compare_exchange_strong_explicit(&l->state, &expected, to,
+                                                 memory_order_acquire,
+                                                 memory_order_relaxed);
 }
 
-static void lock_sleep(void) {
-  engine_lock *l = &nng_pair_lock;
-
+static void lock_sleep(engine_lock *l) {
   pthread_mutex_lock(&l->mutex);
   l->waiters++;
   for (;;) {
@@ -57,30 +192,28 @@ static void lock_sleep(void) {
   pthread_mutex_unlock(&l->mutex);
 }
 
-void lock_acquire_slow(uintptr_t me) {
-  engine_lock *l = &nng_pair_lock;
-
-  if (!lock_try(1)) {
+void lock_acquire_slow(engine_lock *l, uintptr_t me) {
+  if (!lock_try(l, 1)) {
     int spins = SPINS;
 
-    while (spins > 0 && !lock_try(1)) {
+    while (spins > 0 && !lock_try(l, 1)) {
       spins--;
     }
     if (spins == 0) {
-      lock_sleep();
+      lock_sleep(l);
     }
   }
   atomic_store_explicit(&l->owner, me, memory_order_relaxed);
   l->depth = 1;
-  l->current = bound_engine;
+  held_lock = l;
 }
 
 // With hand_over, a thread that waits has the lock when this returns: a loop
 // that takes it again at once would otherwise starve everybody else.
-void lock_release_slow(bool hand_over) {
-  engine_lock *l = &nng_pair_lock;
+void lock_release_slow(engine_lock *l, bool hand_over) {
   int expected = 1;
 
+  held_lock = NULL;
   atomic_store_explicit(&l->owner, 0, memory_order_relaxed);
   if (atomic_compare_exchange_strong_explicit(&l->state, &expected, 0,
                                               memory_order_release,
@@ -100,86 +233,125 @@ void lock_release_slow(bool hand_over) {
 }
 
 lock_state lock_suspend(void) {
-  const lock_state state = {nng_pair_lock.depth, nng_pair_lock.current};
+  const lock_state state = {held_lock, held_lock->depth};
 
-  lock_release_slow(false);
+  lock_release_slow(state.lock, false);
   return state;
 }
 
 void lock_resume(lock_state state) {
-  lock_acquire_slow((uintptr_t)pthread_self());
-  nng_pair_lock.depth = state.depth;
-  nng_pair_lock.current = state.current;
+  lock_acquire_slow(state.lock, (uintptr_t)pthread_self());
+  state.lock->depth = state.depth;
 }
 
 void engine_bind(engine *e) { bound_engine = e; }
 
 engine *engine_current(void) {
-  return lock_is_mine() ? nng_pair_lock.current : bound_engine;
+  return held_lock != NULL ? held_lock->owned_by : bound_engine;
 }
 
 // Mutexes.
 
-_Static_assert(sizeof(nni_plat_mtx) == 1, "deps/patches/0023");
+_Static_assert(sizeof(nni_plat_mtx) == 2, "deps/patches/0023");
+_Static_assert(FIRST_LEAF + MAX_LEAVES <= UINT16_MAX, "a mutex's number");
 
-void nni_plat_mtx_init(nni_plat_mtx *mtx) { NNI_ARG_UNUSED(mtx); }
+static pthread_mutex_t *leaf_at(uint16_t index) {
+  return &process.leaves[index - FIRST_LEAF];
+}
 
-void nni_plat_mtx_fini(nni_plat_mtx *mtx) { NNI_ARG_UNUSED(mtx); }
+static uint16_t new_leaf(void) {
+  unsigned i = 0;
+
+  leaf_lock(&process.mutex);
+  while (i < MAX_LEAVES && process.used[i]) {
+    i++;
+  }
+  if (i == MAX_LEAVES) {
+    nni_panic("mutexes are made outside of an engine");
+  }
+  process.used[i] = true;
+  pthread_mutex_init(&process.leaves[i], NULL);
+  leaf_unlock(&process.mutex);
+  return (uint16_t)(FIRST_LEAF + i);
+}
+
+void nni_plat_mtx_init(nni_plat_mtx *mtx) {
+  const engine *e = engine_current();
+
+  mtx->lock = e != NULL ? lock_index(e->lock) : new_leaf();
+}
+
+void nni_plat_mtx_fini(nni_plat_mtx *mtx) {
+  if (is_leaf(mtx->lock)) {
+    leaf_lock(&process.mutex);
+    pthread_mutex_destroy(leaf_at(mtx->lock));
+    process.used[mtx->lock - FIRST_LEAF] = false;
+    leaf_unlock(&process.mutex);
+  }
+  mtx->lock = 0;
+}
+
+static void lock_leaf(uint16_t index) {
+  check_leaf();
+  pthread_mutex_lock(leaf_at(index));
+}
+
+static void unlock_leaf(uint16_t index) {
+  pthread_mutex_unlock(leaf_at(index));
+  leave_leaf();
+}
 
 void nni_plat_mtx_lock(nni_plat_mtx *mtx) {
-  NNI_ARG_UNUSED(mtx);
-  lock_acquire();
+  NNI_ASSERT(mtx->lock != 0);
+  if (is_leaf(mtx->lock)) {
+    lock_leaf(mtx->lock);
+  } else {
+    lock_acquire(lock_at(mtx->lock));
+  }
 }
 
 void nni_plat_mtx_unlock(nni_plat_mtx *mtx) {
-  NNI_ARG_UNUSED(mtx);
-  lock_release();
+  if (is_leaf(mtx->lock)) {
+    unlock_leaf(mtx->lock);
+  } else {
+    lock_release(lock_at(mtx->lock));
+  }
 }
 
-// Readers and writers alike take the one lock: the table of transports is
-// written once.
+// Of readers and writers there is one lock, that of the table of transports: a
+// leaf.
 
-void nni_rwlock_init(nni_rwlock *rwl) { NNI_ARG_UNUSED(rwl); }
+void nni_rwlock_init(nni_rwlock *rwl) {
+  while (pthread_rwlock_init(&rwl->rwl, NULL) != 0) {
+    nni_msleep(10);
+  }
+}
 
-void nni_rwlock_fini(nni_rwlock *rwl) { NNI_ARG_UNUSED(rwl); }
+void nni_rwlock_fini(nni_rwlock *rwl) { pthread_rwlock_destroy(&rwl->rwl); }
 
 void nni_rwlock_rdlock(nni_rwlock *rwl) {
-  NNI_ARG_UNUSED(rwl);
-  lock_acquire();
+  check_leaf();
+  pthread_rwlock_rdlock(&rwl->rwl);
 }
 
 void nni_rwlock_wrlock(nni_rwlock *rwl) {
-  NNI_ARG_UNUSED(rwl);
-  lock_acquire();
+  check_leaf();
+  pthread_rwlock_wrlock(&rwl->rwl);
 }
 
 void nni_rwlock_unlock(nni_rwlock *rwl) {
-  NNI_ARG_UNUSED(rwl);
-  lock_release();
+  pthread_rwlock_unlock(&rwl->rwl);
+  leave_leaf();
 }
 
-// Condition variables. The waiting room of all of them has a mutex of its own:
-// a waiter enters it before it gives the lock up, and whoever wakes goes
-// through it too, so no wake-up falls in between. The field mtx, which is not
-// needed, counts a variable's waiters (under the lock): most have none.
-
-static pthread_mutex_t cv_mutex = PTHREAD_MUTEX_INITIALIZER;
-
-static uintptr_t cv_waiters(const nni_plat_cv *cv) {
-  uintptr_t n;
-
-  memcpy(&n, &cv->mtx, sizeof(n));
-  return n;
-}
-
-static void cv_set_waiters(nni_plat_cv *cv, uintptr_t n) {
-  memcpy(&cv->mtx, &n, sizeof(n));
-}
+// Condition variables. A leaf's are what they seem. An engine has a waiting
+// room with a mutex of its own: a waiter enters it before it gives the lock up,
+// and whoever wakes goes through it too, so no wake-up falls in between. Most
+// variables have no waiters; their number is guarded by the lock.
 
 void nni_plat_cv_init(nni_plat_cv *cv, nni_plat_mtx *mtx) {
   pthread_condattr_t attr;
 
-  NNI_ARG_UNUSED(mtx);
   pthread_condattr_init(&attr);
 #if !defined(__APPLE__)
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -188,42 +360,57 @@ void nni_plat_cv_init(nni_plat_cv *cv, nni_plat_mtx *mtx) {
     nni_msleep(10);
   }
   pthread_condattr_destroy(&attr);
-  cv_set_waiters(cv, 0);
+  cv->lock = mtx->lock;
+  cv->waiters = 0;
 }
 
 void nni_plat_cv_fini(nni_plat_cv *cv) { pthread_cond_destroy(&cv->cv); }
 
 void nni_plat_cv_wake(nni_plat_cv *cv) {
-  if (cv_waiters(cv) == 0) {
+  if (cv->waiters == 0) {
     return;
   }
-  pthread_mutex_lock(&cv_mutex);
+  if (is_leaf(cv->lock)) {
+    pthread_cond_broadcast(&cv->cv);
+    return;
+  }
+  pthread_mutex_lock(&lock_at(cv->lock)->cv_mutex);
   pthread_cond_broadcast(&cv->cv);
-  pthread_mutex_unlock(&cv_mutex);
+  pthread_mutex_unlock(&lock_at(cv->lock)->cv_mutex);
 }
 
 void nni_plat_cv_wake1(nni_plat_cv *cv) { nni_plat_cv_wake(cv); }
 
+static int cond_wait(nni_plat_cv *cv, pthread_mutex_t *mutex,
+                     const struct timespec *until) {
+  if (until == NULL) {
+    return pthread_cond_wait(&cv->cv, mutex);
+  }
+#if defined(__APPLE__)
+  return pthread_cond_timedwait_relative_np(&cv->cv, mutex, until);
+#else
+  return pthread_cond_timedwait(&cv->cv, mutex, until);
+#endif
+}
+
 static int cv_wait(nni_plat_cv *cv, const struct timespec *until) {
-  lock_state held;
   int rv;
 
-  cv_set_waiters(cv, cv_waiters(cv) + 1);
-  pthread_mutex_lock(&cv_mutex);
-  held = lock_suspend();
-  if (until == NULL) {
-    rv = pthread_cond_wait(&cv->cv, &cv_mutex);
-#if defined(__APPLE__)
+  check_wait(!is_leaf(cv->lock));
+  cv->waiters++;
+  if (is_leaf(cv->lock)) {
+    rv = cond_wait(cv, leaf_at(cv->lock), until);
   } else {
-    rv = pthread_cond_timedwait_relative_np(&cv->cv, &cv_mutex, until);
-#else
-  } else {
-    rv = pthread_cond_timedwait(&cv->cv, &cv_mutex, until);
-#endif
+    pthread_mutex_t *const room = &lock_at(cv->lock)->cv_mutex;
+    lock_state held;
+
+    pthread_mutex_lock(room);
+    held = lock_suspend();
+    rv = cond_wait(cv, room, until);
+    pthread_mutex_unlock(room);
+    lock_resume(held);
   }
-  pthread_mutex_unlock(&cv_mutex);
-  lock_resume(held);
-  cv_set_waiters(cv, cv_waiters(cv) - 1);
+  cv->waiters--;
   return rv == ETIMEDOUT ? NNG_ETIMEDOUT : 0;
 }
 

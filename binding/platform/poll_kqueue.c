@@ -13,14 +13,15 @@
 
 struct poller {
   int kq;
-  bool signalled;  // the user event is pending
+  bool rang;
+  atomic_bool signalled;  // the user event is pending, or about to be
 };
 
 static int kq_change(poller *p, uintptr_t ident, int16_t filter, uint16_t flags,
-                     uint32_t fflags, void *udata) {
+                     uint32_t fflags, intptr_t data, void *udata) {
   struct kevent ev;
 
-  EV_SET(&ev, ident, filter, flags, fflags, 0, udata);
+  EV_SET(&ev, ident, filter, flags, fflags, data, udata);
   return kevent(p->kq, &ev, 1, NULL, 0, NULL) == 0 ? 0 : nni_plat_errno(errno);
 }
 
@@ -32,7 +33,7 @@ poller *poller_create(void) {
   }
   // The user event is what the poller is woken by.
   if ((p->kq = kqueue()) < 0 ||
-      kq_change(p, 0, EVFILT_USER, EV_ADD | EV_CLEAR, 0, NULL) != 0) {
+      kq_change(p, 0, EVFILT_USER, EV_ADD | EV_CLEAR, 0, 0, NULL) != 0) {
     poller_destroy(p);
     return NULL;
   }
@@ -50,10 +51,24 @@ void poller_destroy(poller *p) {
 int poller_fd(poller *p) { return p->kq; }
 
 void poller_signal(poller *p) {
-  if (!p->signalled) {
-    p->signalled = true;
-    (void)kq_change(p, 0, EVFILT_USER, 0, NOTE_TRIGGER, NULL);
+  if (!atomic_exchange(&p->signalled, true)) {
+    (void)kq_change(p, 0, EVFILT_USER, 0, NOTE_TRIGGER, 0, NULL);
   }
+}
+
+// A timer's unit is the millisecond. One that stands is replaced.
+void poller_alarm(poller *p, nni_time when) {
+  const nni_time now = nni_clock();
+
+  (void)kq_change(p, 0, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0,
+                  when > now ? (intptr_t)(when - now) : 1, NULL);
+}
+
+bool poller_rang(poller *p) {
+  const bool rang = p->rang;
+
+  p->rang = false;
+  return rang;
 }
 
 bool poller_look(poller *p) {
@@ -68,8 +83,11 @@ bool poller_look(poller *p) {
     if ((events[i].flags & EV_EOF) != 0) {
       ready |= NNI_POLL_HUP;
     }
-    if (events[i].udata == NULL) {
-      p->signalled = false;
+    if (events[i].filter == EVFILT_TIMER) {
+      p->rang = true;
+    } else if (events[i].udata == NULL) {
+      // The event is over: who signals from now on makes a new one.
+      (void)atomic_exchange(&p->signalled, false);
     } else {
       pollable_ready(events[i].udata, ready);
     }
@@ -86,7 +104,8 @@ static int kq_ask(poller *p, nni_posix_pfd *pfd, int16_t filter, unsigned event,
     return 0;
   }
   rv = kq_change(p, (uintptr_t)pfd->fd, filter,
-                 (events & event) != 0 ? EV_ADD | EV_CLEAR : EV_DELETE, 0, pfd);
+                 (events & event) != 0 ? EV_ADD | EV_CLEAR : EV_DELETE, 0, 0,
+                 pfd);
   if (rv == 0) {
     pfd->asked ^= event;
   }

@@ -7,7 +7,8 @@
 // reads would report it.
 //
 // A pollable may be freed on NNG's reaper thread. The events of one look are
-// handed out under the lock, in one go, so none of them outlives its pollable.
+// handed out under the engine's lock, in one go, so none of them outlives its
+// pollable.
 
 #include "pollable.h"
 
@@ -33,9 +34,7 @@ int nni_posix_pfd_init(nni_posix_pfd **pfdp, int fd) {
   }
   pfd->fd = fd;
   pfd->engine = e;
-  lock_acquire();
   engine_hold(e);
-  lock_release();
   *pfdp = pfd;
   return 0;
 }
@@ -43,38 +42,36 @@ int nni_posix_pfd_init(nni_posix_pfd **pfdp, int fd) {
 int nni_posix_pfd_arm(nni_posix_pfd *pfd, unsigned events) {
   int rv;
 
-  lock_acquire();
+  lock_acquire(pfd->engine->lock);
   rv = pfd->closed ? 0
                    : poller_ask(pfd->engine->poller, pfd,
                                 NNI_POLL_IN | (events & NNI_POLL_OUT));
-  lock_release();
+  lock_release(pfd->engine->lock);
   return rv;
 }
 
 int nni_posix_pfd_fd(nni_posix_pfd *pfd) { return pfd->fd; }
 
 void nni_posix_pfd_set_cb(nni_posix_pfd *pfd, nni_posix_pfd_cb cb, void *arg) {
-  lock_acquire();
+  lock_acquire(pfd->engine->lock);
   pfd->cb = cb;
   pfd->arg = arg;
-  lock_release();
+  lock_release(pfd->engine->lock);
 }
 
 void nni_posix_pfd_close(nni_posix_pfd *pfd) {
-  lock_acquire();
+  lock_acquire(pfd->engine->lock);
   if (!pfd->closed) {
     (void)poller_ask(pfd->engine->poller, pfd, 0);
     pfd->closed = true;
     (void)shutdown(pfd->fd, SHUT_RDWR);
   }
-  lock_release();
+  lock_release(pfd->engine->lock);
 }
 
 void nni_posix_pfd_fini(nni_posix_pfd *pfd) {
   nni_posix_pfd_close(pfd);
   (void)close(pfd->fd);
-  lock_acquire();
   engine_drop(pfd->engine);
-  lock_release();
   NNI_FREE_STRUCT(pfd);
 }

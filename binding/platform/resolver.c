@@ -12,7 +12,10 @@
 // touches nothing of NNG's when it comes back, however late, and may be in
 // getaddrinfo still when the process exits.
 //
-// The mutex is a leaf: nothing of NNG's that takes a lock is called under it.
+// The mutex is a leaf (lock.h): nothing of NNG's that takes a lock is called
+// under it. A thread belongs to no engine, and holds no engine's lock while it
+// looks a name up; it takes that of the operation's engine to complete it, which
+// the operation holds until then.
 
 #include <errno.h>
 #include <netdb.h>
@@ -23,6 +26,7 @@
 #include <sys/socket.h>
 
 #include "core/nng_impl.h"
+#include "lock.h"
 
 // The most threads. Beyond that, a name waits for the first of the others. Most
 // programs have a handful of names; but one that gives up on a name and tries
@@ -173,11 +177,11 @@ static void serve(lookup *l) {
   const result r = look_up(l);
   nni_aio *aio;
 
-  pthread_mutex_lock(&resolver.mutex);
+  leaf_lock(&resolver.mutex);
   if ((aio = l->aio) != NULL) {
     nni_aio_set_prov_extra(aio, 0, NULL);
   }
-  pthread_mutex_unlock(&resolver.mutex);
+  leaf_unlock(&resolver.mutex);
   if (aio != NULL) {
     complete(aio, l->first, (l->hints.ai_flags & AI_PASSIVE) == 0, r);
   } else if (r.addresses != NULL) {
@@ -192,14 +196,14 @@ static void *thread_main(void *arg) {
   nni_plat_thr_set_name(NULL, "nng:resolver");
   while (l != NULL) {
     serve(l);
-    pthread_mutex_lock(&resolver.mutex);
+    leaf_lock(&resolver.mutex);
     if ((l = resolver.queue) != NULL) {
       resolver.queue = l->next;
       l->queued = false;
     } else {
       resolver.threads--;
     }
-    pthread_mutex_unlock(&resolver.mutex);
+    leaf_unlock(&resolver.mutex);
   }
   return NULL;
 }
@@ -241,10 +245,10 @@ static lookup **place_of(const lookup *l) {
 static void cancel(nni_aio *aio, void *arg, int rv) {
   lookup *l = arg;
 
-  pthread_mutex_lock(&resolver.mutex);
+  leaf_lock(&resolver.mutex);
   // Unless it has been completed meanwhile: then there is no lookup any more.
   if (l != nni_aio_get_prov_extra(aio, 0)) {
-    pthread_mutex_unlock(&resolver.mutex);
+    leaf_unlock(&resolver.mutex);
     return;
   }
   nni_aio_set_prov_extra(aio, 0, NULL);
@@ -254,7 +258,7 @@ static void cancel(nni_aio *aio, void *arg, int rv) {
   } else {
     l = NULL;  // its thread frees it, or whoever is about to submit it
   }
-  pthread_mutex_unlock(&resolver.mutex);
+  leaf_unlock(&resolver.mutex);
   if (l != NULL) {
     free_lookup(l);
   }
@@ -275,7 +279,7 @@ static void submit(lookup *l) {
   nni_aio *aio;
   bool start = false;
 
-  pthread_mutex_lock(&resolver.mutex);
+  leaf_lock(&resolver.mutex);
   aio = l->aio;
   if (aio != NULL && resolver.threads == MAX_THREADS) {
     enqueue(l);
@@ -283,19 +287,19 @@ static void submit(lookup *l) {
     start = true;
     resolver.threads++;
   }
-  pthread_mutex_unlock(&resolver.mutex);
+  leaf_unlock(&resolver.mutex);
   if (aio == NULL) {
     free_lookup(l);
   }
   if (!start || start_thread(l)) {
     return;
   }
-  pthread_mutex_lock(&resolver.mutex);
+  leaf_lock(&resolver.mutex);
   resolver.threads--;
   if ((aio = l->aio) != NULL) {
     nni_aio_set_prov_extra(aio, 0, NULL);
   }
-  pthread_mutex_unlock(&resolver.mutex);
+  leaf_unlock(&resolver.mutex);
   free_lookup(l);
   if (aio != NULL) {
     nni_aio_finish_error(aio, NNG_ENOMEM);
@@ -324,9 +328,9 @@ static void start(lookup *l, nng_sockaddr *first, nni_aio *aio) {
 
   l->first = first;
   l->aio = aio;
-  pthread_mutex_lock(&resolver.mutex);
+  leaf_lock(&resolver.mutex);
   nni_aio_set_prov_extra(aio, 0, l);
-  pthread_mutex_unlock(&resolver.mutex);
+  leaf_unlock(&resolver.mutex);
   // From here on it may be cancelled; it is freed by submit then.
   if ((rv = nni_aio_schedule(aio, cancel, l)) == 0) {
     submit(l);

@@ -7,16 +7,12 @@
 
 #include "engine_impl.h"
 
-// NNG's own tasks carry their engine where it keeps a task queue.
+// Each belongs to an engine, which it carries where NNG keeps a task queue.
 static engine *task_engine(nni_task *task) { return (engine *)task->task_tq; }
 
 static void task_done(nni_task *task) {
   if (--task->task_busy == 0) {
-    if (task_engine(task) != NULL) {
-      nni_plat_cv_wake(&task_engine(task)->changed);
-    } else {
-      nni_cv_wake(&task->task_cv);
-    }
+    nni_plat_cv_wake(&task_engine(task)->changed);
   }
 }
 
@@ -36,17 +32,14 @@ bool engine_is_running(const engine *e) { return running == e; }
 // Runs the first task.
 static void run_task(engine *e) {
   nni_task *task = nni_list_first(&e->tasks);
-  engine *const current = nng_pair_lock.current;
   const engine *const outer = running;
 
-  nng_pair_lock.current = e;
   running = e;
   nni_list_remove(&e->tasks, task);
   // The task may be freed once it is not busy.
   task->task_cb(task->task_arg);
   task_done(task);
   running = outer;
-  nng_pair_lock.current = current;
 }
 
 bool engine_run_tasks(engine *e) {
@@ -61,96 +54,96 @@ bool engine_run_tasks(engine *e) {
 }
 
 void nni_task_exec(nni_task *task) {
-  lock_acquire();
+  engine_lock *l = task_engine(task)->lock;
+
+  lock_acquire(l);
   task_start(task);
   if (task->task_cb != NULL) {
     task->task_cb(task->task_arg);
   }
   task_done(task);
-  lock_release();
+  lock_release(l);
 }
 
 void nni_task_dispatch(nni_task *task) {
   engine *e = task_engine(task);
+  engine_lock *l = e->lock;
 
   if (task->task_cb == NULL) {
     nni_task_exec(task);
     return;
   }
-  lock_acquire();
+  lock_acquire(l);
   task_start(task);
   nni_list_append(&e->tasks, task);
   // The loop may be blocked in a close that depends on whoever waits for this
   // task, or for one that it leads to: they run it themselves.
   nni_plat_cv_wake(&e->changed);
   engine_wake(e);
-  lock_release();
+  lock_release(l);
 }
 
 void nni_task_prep(nni_task *task) {
-  lock_acquire();
+  engine_lock *l = task_engine(task)->lock;
+
+  lock_acquire(l);
   task->task_busy++;
   task->task_prep = true;
-  lock_release();
+  lock_release(l);
 }
 
 void nni_task_abort(nni_task *task) {
-  lock_acquire();
+  engine_lock *l = task_engine(task)->lock;
+
+  lock_acquire(l);
   if (task->task_prep) {
     task->task_prep = false;
     task_done(task);
   }
-  lock_release();
+  lock_release(l);
 }
 
 void nni_task_wait(nni_task *task) {
   engine *e = task_engine(task);
+  engine_lock *l = e->lock;
 
-  lock_acquire();
+  lock_acquire(l);
   while (task->task_busy > 0) {
-    if (e != NULL && !nni_list_empty(&e->tasks)) {
+    if (!nni_list_empty(&e->tasks)) {
       run_task(e);
-    } else if (e != NULL) {
-      nni_plat_cv_wait(&e->changed);
     } else {
-      nni_cv_wait(&task->task_cv);
+      nni_plat_cv_wait(&e->changed);
     }
   }
-  if (e != NULL && (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->due))) {
+  if (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->due)) {
     engine_wake(e);  // for what the tasks have left
   }
-  lock_release();
+  lock_release(l);
 }
 
 void nni_task_init(nni_task *task, nni_taskq *tq, nni_cb cb, void *arg) {
-  engine *e;
+  engine *e = engine_current();
 
   NNI_ARG_UNUSED(tq);
-  NNI_LIST_NODE_INIT(&task->task_node);
-  lock_acquire();
-  e = engine_current();
-  if (e != NULL) {
-    engine_hold(e);
-  } else if (cb != NULL) {
+  if (e == NULL) {
     nni_panic("a task was made outside of an engine");
   }
-  nni_cv_init(&task->task_cv, &task->task_mtx);
+  engine_hold(e);
+  NNI_LIST_NODE_INIT(&task->task_node);
   task->task_prep = false;
   task->task_busy = 0;
   task->task_cb = cb;
   task->task_arg = arg;
   task->task_tq = (nni_taskq *)e;
-  lock_release();
+}
+
+nni_aio_expire_q *nni_task_expire_q(nni_task *task) {
+  return task_engine(task)->expiry;
 }
 
 void nni_task_fini(nni_task *task) {
   nni_task_wait(task);
-  lock_acquire();
-  nni_cv_fini(&task->task_cv);
-  if (task_engine(task) != NULL) {
-    engine_drop(task_engine(task));
-  }
-  lock_release();
+  engine_drop(task_engine(task));
 }
 
 // There are no queues to start or stop.
@@ -166,3 +159,10 @@ void nni_taskq_fini(nni_taskq *tq) { NNI_ARG_UNUSED(tq); }
 int nni_taskq_sys_init(void) { return 0; }
 
 void nni_taskq_sys_fini(void) {}
+
+// Nor is there a thread for timers, in place of core/timer.c: nothing that is
+// built has any, and what takes a time is an operation (deps/patches/0025).
+
+int nni_timer_sys_init(void) { return 0; }
+
+void nni_timer_sys_fini(void) {}
