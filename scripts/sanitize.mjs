@@ -1,8 +1,8 @@
 // npm run sanitize address|thread [--build-only] [jest's arguments…]: builds
 // the addon and NNG under a sanitizer and runs tests against that build. Any
 // report, of whatever process, is a failure. Faults that are planted for it
-// (test/sanitizers/planted.c) must be reported first: silence proves nothing
-// where nobody listens.
+// (test/sanitizers/planted.c), and breaches of the order of locks (locks.c
+// there), must be reported first: silence proves nothing where nobody listens.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
@@ -130,6 +130,62 @@ function proveReports(env) {
   }
 }
 
+// What is committed by test/sanitizers/locks.c, and what is said of it.
+const BREACHES = {
+  engineUnderLeaf: "an engine's lock is taken while a leaf is held",
+  engineUnderOwnLeaf: "an engine's lock is taken while a leaf is held",
+  engineAgainUnderLeaf: "an engine's lock is taken while a leaf is held",
+  twoEngines: 'the locks of two engines are held at once',
+  twoLeaves: 'a leaf is taken while another is held',
+  twoOwnLeaves: 'a leaf of ours is taken while another is held',
+  waitUnderEngine: 'a thread waits on a condition and holds another lock',
+  javascriptUnderEngine: 'a lock is held while JavaScript runs',
+  javascriptUnderLeaf: 'a lock is held while JavaScript runs'
+}
+
+/** Each breach of the order of locks (binding/platform/lock.h) must abort. */
+function proveLockCheck(env) {
+  const run = (file, args, env) => {
+    const options = { encoding: 'utf8', env, timeout: 60_000 }
+    return spawnSync(file, args, options)
+  }
+  const prove = (name, text, { signal, stderr }) => {
+    if (signal !== 'SIGABRT' || !stderr.includes(`lock order: ${text}`)) {
+      throw new Error(`the planted breach ${name} was not found:\n${stderr}`)
+    }
+    console.log(`the planted breach ${name} is found`)
+  }
+  const program = path.join(build, 'test/sanitizers/locks')
+  const { status, stderr } = run(program, ['none'], env)
+  if (status !== 0) throw new Error(`what keeps to the order fails:\n${stderr}`)
+  for (const [name, text] of Object.entries(BREACHES)) {
+    prove(name, text, run(program, [name], env))
+  }
+  // And in the addon, on each driver: JavaScript that calls, and is called.
+  const code = `
+    const native = require('node-gyp-build')(process.cwd())
+    const socket = new native.Socket({
+      sendBuffer: 1, recvBuffer: 1, maxMessageSize: 1024,
+      reconnectMin: 100, reconnectMax: 100,
+      noDelay: true, keepAlive: false, ipcMode: 0o600
+    })
+    const calls = {
+      calls: () => native.callLocked(() => socket.accepted()),
+      isCalled: () => native.callLocked(() => native.outside(() => {}))
+    }
+    calls[process.argv[1]]()`
+  for (const driver of ['loop', 'thread']) {
+    for (const name of ['calls', 'isCalled']) {
+      const result = run(process.execPath, ['-e', code, name], {
+        ...env,
+        NNG_PAIR_DRIVER: driver
+      })
+      prove(`${name} (${driver})`, 'a lock is held while JavaScript', result)
+    }
+  }
+  takeReports()
+}
+
 /** What the tests load must be what was built here. */
 function proveAddon(env) {
   const code = "require('node-gyp-build').resolve(process.cwd())"
@@ -161,6 +217,7 @@ if (!buildOnly) {
   const env = environment()
   proveAddon(env)
   proveReports(env)
+  proveLockCheck(env)
   const passed = runJest(env)
   const texts = takeReports()
   for (const text of texts) console.error(text)

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "../core/engine_scope.h"
 #include "async_resource.h"
 #include "clock_wrap.h"
 #include "convert.h"
@@ -37,6 +38,19 @@ Napi::Value Outside(const Napi::CallbackInfo& info) {
   return Napi::Value(env, result);
 }
 
+#if defined(NNG_PAIR_LOCK_CHECK)
+// Calls a function while the engine's lock is held, which must be found out
+// (scripts/sanitize.mjs).
+Napi::Value CallLocked(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  napi_value result = env.Undefined();
+  auto* hub = env.GetInstanceData<std::shared_ptr<Hub>>();
+  EngineScope scope((*hub)->GetEngine());
+  napi_call_function(env, env.Undefined(), info[0], 0, nullptr, &result);
+  return Napi::Value(env, result);
+}
+#endif
+
 // Bun and Deno have Node-API without libuv's loop behind it (Bun has its
 // functions, which end the process).
 bool HasLibuvLoop(Napi::Env env) {
@@ -64,6 +78,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["uncaught"] = Napi::Function::New(env, Uncaught, "uncaught");
   exports["outside"] = Napi::Function::New(env, Outside, "outside");
   exports["outbox"] = hub->CreateOutbox(env);
+#if defined(NNG_PAIR_LOCK_CHECK)
+  exports["callLocked"] = Napi::Function::New(env, CallLocked, "callLocked");
+#endif
   exports["errorText"] = Napi::Function::New(env, ErrorText, "errorText");
   exports["nngVersion"] = Napi::String::New(env, nng_version());
   return exports;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "../platform/engine.h"
+
 namespace nng_pair {
 
 namespace {
@@ -35,6 +37,7 @@ bool RunOutside(napi_env env, std::function<void()> call) {
   napi_value receiver;
   napi_value function;
   napi_value result;
+  engine_check_unlocked();
   // A receiver of its own: an AsyncLocalStorage keeps its store there.
   return napi_create_object(env, &receiver) == napi_ok &&
          napi_create_function(env, nullptr, 0, &OnCall, &data, &function) ==

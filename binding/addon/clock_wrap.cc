@@ -57,6 +57,7 @@ void ClockWrap::OnTime(napi_env env, bool alarm, bool turn) {
   napi_value callback;
   napi_value args[2];
   napi_value result;
+  engine_check_unlocked();
   if (self != nullptr &&
       napi_get_named_property(env, self, "ontime", &callback) == napi_ok &&
       napi_get_boolean(env, alarm, &args[0]) == napi_ok &&

@@ -93,6 +93,7 @@ void Hub::LetGo() {
 }
 
 void Hub::Deliver(napi_env env) {
+  engine_check_unlocked();
   std::vector<std::shared_ptr<Socket>> woken;
   {
     Lock lock(mutex_);

@@ -53,7 +53,11 @@ class Hub : public Waker {
 
   // Null where the environment has no libuv loop, or is ending.
   LoopClock* clock() const { return clock_; }
-  Outbox& outbox() { return outbox_; }
+  // For calls from JavaScript.
+  Outbox& outbox() {
+    engine_check_unlocked();
+    return outbox_;
+  }
   // What JavaScript sees of it; null where there is none.
   napi_value CreateOutbox(napi_env env);
 

@@ -182,6 +182,7 @@ void SocketWrap::Deliver(napi_env env) {
     if (status == napi_ok) {
       status = napi_get_boolean(env, socket_->HasEvents(), &events);
     }
+    engine_check_unlocked();
     if (status == napi_ok) {
       status = napi_call_function(env, self, callback, 1, &events, &result);
     }

@@ -5,8 +5,8 @@
 // kept when they are freed, most recent first, and given back once they have
 // not been needed for a while (engine.c). Small ones are the C library's.
 //
-// A message's memory may be freed on any thread, under any lock, also by V8 when
-// it collects the Buffer that the message became. So the blocks are the
+// A message's memory may be freed on any thread, under any lock, also by V8
+// when it collects the Buffer that the message became. So the blocks are the
 // process's, and no engine's; the mutex is a leaf (lock.h), and held for a few
 // instructions.
 

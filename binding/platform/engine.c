@@ -260,9 +260,7 @@ void engine_wait(engine *e) {
   (void)poll(&pfd, 1, -1);
 }
 
-void engine_enter(engine *e) {
-  lock_acquire(e->lock);
-}
+void engine_enter(engine *e) { lock_acquire(e->lock); }
 
 void engine_leave(engine *e) {
   // Not from within a task: the outermost runs them all.

@@ -1,11 +1,11 @@
 // The engine: NNG's platform layer on an event loop.
 //
 // NNG expects threads of its own: some that run its callbacks ("tasks"), one
-// that polls descriptors, one that ends what takes too long, and dozens of small
-// locks between them. Here all of that is one engine per event loop, under one
-// lock for each engine. Whoever holds an engine's lock may run its tasks;
-// usually that is the thread of its loop, which calls engine_turn when engine_fd
-// is readable.
+// that polls descriptors, one that ends what takes too long, and dozens of
+// small locks between them. Here all of that is one engine per event loop,
+// under one lock for each engine. Whoever holds an engine's lock may run its
+// tasks; usually that is the thread of its loop, which calls engine_turn when
+// engine_fd is readable.
 //
 // An engine's lock (lock.h) takes the place of every mutex that NNG makes on
 // its behalf: the outermost lock of a thread takes it, inner ones only count,

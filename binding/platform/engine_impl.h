@@ -68,8 +68,8 @@ extern void engine_read_recent(engine *);
 // conn.c has read bytes.
 extern void engine_received(engine *);
 
-// There is memory to be given back later: one of the engines sees to that. Takes
-// no engine's lock: memory may be freed under any.
+// There is memory to be given back later: one of the engines sees to that.
+// Takes no engine's lock: memory may be freed under any.
 extern void engine_has_spare(void);
 
 // poll_*.c

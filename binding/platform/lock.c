@@ -169,9 +169,8 @@ static bool is_leaf(uint16_t index) { return index >= FIRST_LEAF; }
 static bool lock_try(engine_lock *l, int to) {
   int expected = 0;
 
-  return atomic_compare_exchange_strong_explicit(&l->state, &expected, to,
-                                                 memory_order_acquire,
-                                                 memory_order_relaxed);
+  return atomic_compare_exchange_strong_explicit(
+      &l->state, &expected, to, memory_order_acquire, memory_order_relaxed);
 }
 
 static void lock_sleep(engine_lock *l) {

@@ -66,9 +66,9 @@ void poller_signal(poller *p) {
 
 void poller_alarm(poller *p, nni_time when) {
   // Zero would mean never.
-  struct itimerspec at = {.it_value = {.tv_sec = (time_t)(when / 1000),
-                                       .tv_nsec =
-                                           (long)(when % 1000) * 1000000 + 1}};
+  struct itimerspec at = {
+      .it_value = {.tv_sec = (time_t)(when / 1000),
+                   .tv_nsec = (long)(when % 1000) * 1000000 + 1}};
 
   (void)timerfd_settime(p->tmfd, TFD_TIMER_ABSTIME, &at, NULL);
 }

@@ -14,8 +14,8 @@
 //
 // The mutex is a leaf (lock.h): nothing of NNG's that takes a lock is called
 // under it. A thread belongs to no engine, and holds no engine's lock while it
-// looks a name up; it takes that of the operation's engine to complete it, which
-// the operation holds until then.
+// looks a name up; it takes that of the operation's engine to complete it,
+// which the operation holds until then.
 
 #include <errno.h>
 #include <netdb.h>
