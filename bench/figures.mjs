@@ -19,7 +19,9 @@ const measures = {
     unit: 'ms',
     pick: ({ listener }) => listener.delays.immediate.p99
   },
-  idle: { unit: 'KiB', pick: ({ kib }) => kib }
+  idle: { unit: 'KiB', pick: ({ kib }) => kib },
+  threads: { unit: 'messages/s', more: true, pick: ({ rate }) => rate },
+  beside: { unit: 'µs', pick: ({ p50 }) => p50 }
 }
 
 export const unit = ({ pattern }) => measures[pattern].unit
@@ -45,9 +47,9 @@ export function cpuPerMessage(job, row) {
   ).median
 }
 
-/** How many times the other's figure this one is. */
-export function ratio(job, row, other) {
-  return figure(job, row).median / figure(job, other).median
+/** How many times the other's figure this one is, or some other value of a run. */
+export function ratio(job, row, other, pick = measures[job.pattern].pick) {
+  return over(row, pick).median / over(other, pick).median
 }
 
 /** The best row of some. */

@@ -3,6 +3,9 @@
 const KiB = 1024
 const MiB = 1024 * KiB
 
+// Whether nng-pair's threads get in each other's way: for its workers, beside as many processes.
+const BESIDE = ['workers', 'processes']
+
 // So many messages that the slowest peer needs a few seconds, and that the just-in-time compiler was done
 // long before; `repeat` is how many runs a round has.
 const patterns = [
@@ -45,6 +48,24 @@ const patterns = [
     styles: ['recv'],
     nodeOnly: true,
     counts: { 0: 10_000 }
+  },
+  ...[2, 4].map((threads) => ({
+    pattern: 'threads',
+    name: `threads${threads}`,
+    title: `${threads} streams, each in a thread`,
+    threads,
+    repeat: 1,
+    styles: ['recv'],
+    peers: BESIDE,
+    counts: { 64: 600_000, [64 * KiB]: 10_000 }
+  })),
+  {
+    pattern: 'beside',
+    title: 'round trip beside a stream',
+    repeat: 1,
+    styles: ['recv'],
+    peers: BESIDE,
+    counts: { 64: 20_000, [64 * KiB]: 20_000, [4 * MiB]: 20_000 }
   }
 ]
 
@@ -54,7 +75,7 @@ export const jobs = patterns.flatMap(({ counts, title, ...rest }) =>
       const size = Number(key)
       return {
         ...rest,
-        id: [rest.pattern, transport, sizeName(size, '')]
+        id: [rest.name ?? rest.pattern, transport, sizeName(size, '')]
           .filter(Boolean)
           .join('/'),
         title: [title, sizeName(size, ' '), transport]
@@ -77,7 +98,7 @@ export function scaled(job, factor) {
 
 // Where most of the time is the program's own, it takes a million messages until all of it is compiled.
 function warmupShare({ pattern, size }) {
-  if (pattern === 'roundtrip') return 3
+  if (['roundtrip', 'threads', 'beside'].includes(pattern)) return 3
   return pattern === 'oneway' && size === 64 ? 2 : 10
 }
 

@@ -69,6 +69,13 @@ export const peers = [
     patterns: ['roundtrip'],
     ...inNode('nng-pair', { NNG_PAIR_BUSY_POLL_US: '0' })
   },
+  ...['workers', 'processes'].map((id) => ({
+    id,
+    name: id,
+    styles: { recv: ours.recv },
+    patterns: ['threads', 'beside'],
+    ...inNode('nng-pair')
+  })),
   {
     id: 'thread',
     name: 'threaded',
@@ -117,7 +124,8 @@ export function contestants({ peers: ids, styles }, job) {
       ({ id, inNode, patterns }) =>
         ids.includes(id) &&
         (inNode || !job.nodeOnly) &&
-        (patterns?.includes(job.pattern) ?? true)
+        (patterns?.includes(job.pattern) ?? true) &&
+        (job.peers?.includes(id) ?? true)
     )
     .flatMap((peer) =>
       Object.keys(peer.styles)

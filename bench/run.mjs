@@ -15,8 +15,12 @@ import { profile } from './profile.mjs'
 import { prepare } from './setup.mjs'
 import { jobTable } from './table.mjs'
 import { targetTable } from './targets.mjs'
+import { runThreads } from './threads.mjs'
 
 const results = join(home, 'results')
+
+// What is not one end here, and one there.
+const others = { idle: runIdle, threads: runThreads, beside: runThreads }
 
 const help = `usage: npm run bench -- [options]
 
@@ -124,9 +128,8 @@ async function runAll(job, options) {
 
 async function run(contestant, job, options) {
   try {
-    return await (job.pattern === 'idle'
-      ? runIdle(contestant, job)
-      : runJob(contestant, job, options))
+    const other = others[job.pattern]
+    return await (other?.(contestant, job) ?? runJob(contestant, job, options))
   } catch (error) {
     return { error: error.message }
   }
@@ -134,7 +137,7 @@ async function run(contestant, job, options) {
 
 async function printProfiles(wanted, options) {
   for (const full of wanted) {
-    if (full.pattern === 'idle') continue
+    if (full.pattern in others) continue
     const job = scaled(full, options.scale)
     for (const contestant of contestants(options, job)) {
       if (!contestant.peer.inNode) continue

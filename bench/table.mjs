@@ -33,6 +33,8 @@ export function number(value) {
   })
 }
 
+const p99 = (run) => run.p99
+
 export function jobTable(job) {
   const { head, cells } = layouts[job.pattern](job)
   const rows = job.rows.map((row) =>
@@ -95,6 +97,28 @@ const layouts = {
       number(over(row, ({ seconds }) => seconds).median),
       number(over(row, ({ threads }) => threads).median)
     ]
+  }),
+  threads: (job) => ({
+    head: ['', unit(job), 'lowest – highest', against(job)],
+    cells: (row) => [...spread(job, row), times(job, row)]
+  }),
+  beside: (job) => ({
+    head: [
+      '',
+      unit(job),
+      'lowest – highest',
+      against(job),
+      'p99',
+      against(job),
+      'stream, messages/s'
+    ],
+    cells: (row) => [
+      ...spread(job, row),
+      times(job, row),
+      number(over(row, p99).median),
+      ratio(job, row, baseline(job), p99).toFixed(2),
+      number(over(row, ({ rate }) => rate).median)
+    ]
   })
 }
 
@@ -123,9 +147,12 @@ function spread(job, row) {
   return [number(median), `${number(min)} – ${number(max)}`]
 }
 
-/** The peer that the others are compared with: any Node user has it. */
+/** The peer that the others are compared with: any Node user has it. For workers, processes. */
 function baseline(job) {
-  return job.rows.find(({ peer }) => peer === 'net') ?? best(job, job.rows)
+  return (
+    job.rows.find(({ peer }) => peer === 'net' || peer === 'processes') ??
+    best(job, job.rows)
+  )
 }
 
 function against(job) {

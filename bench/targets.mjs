@@ -10,6 +10,13 @@ const both = (pattern, size) => [
 ]
 const everybody = ['net', 'zeromq', 'nng']
 
+const besideProcesses = {
+  who: 'workers',
+  style: 'recv',
+  against: ['processes']
+}
+const beside = ['64B', '64KiB', '4MiB'].flatMap((size) => both('beside', size))
+
 /** `against` are peers or single rows; the best of them counts. */
 const targets = [
   {
@@ -65,7 +72,14 @@ const targets = [
     least: 1.2,
     moonshot: 1.5
   },
-  { jobs: ['idle/ipc', 'idle/tcp'], style: 'recv', most: 16 }
+  { jobs: ['idle/ipc', 'idle/tcp'], style: 'recv', most: 16 },
+  ...['threads2', 'threads4'].map((pattern) => ({
+    jobs: [...small(pattern), ...both(pattern, '64KiB')],
+    ...besideProcesses,
+    least: 0.95
+  })),
+  { jobs: beside, ...besideProcesses, most: 1.2 },
+  { jobs: beside, ...besideProcesses, p99: true, most: 1.5 }
 ]
 
 export function targetTable(jobs) {
@@ -83,8 +97,10 @@ export function targetTable(jobs) {
   ].join('\n')
 }
 
-function check(job, { style, against, most, least, moonshot }) {
-  const ours = job.rows.find(({ id }) => id === `nng-pair/${style}`)
+function check(job, target) {
+  const { who = 'nng-pair', style, against, most, least, moonshot } = target
+  const pick = target.p99 ? ({ p99 }) => p99 : undefined
+  const ours = job.rows.find(({ id }) => id === `${who}/${style}`)
   if (ours === undefined) return undefined
   const other =
     against &&
@@ -95,7 +111,7 @@ function check(job, { style, against, most, least, moonshot }) {
       )
     )
   if (against && other === undefined) return undefined
-  const is = other ? ratio(job, ours, other) : figure(job, ours).median
+  const is = other ? ratio(job, ours, other, pick) : figure(job, ours).median
   const reached = (limit) => (most === undefined ? is >= limit : is <= limit)
   const wanted = most === undefined ? `≥ ${least}` : `≤ ${most}`
   const verdict = !reached(most ?? least)
@@ -104,7 +120,7 @@ function check(job, { style, against, most, least, moonshot }) {
       ? `yes, and ${moonshot}`
       : 'yes'
   return [
-    `${job.title}${style === 'recv' ? '' : `, ${style}`}`,
+    `${job.title}${style === 'recv' ? '' : `, ${style}`}${pick ? ', p99' : ''}`,
     other?.name ?? 'KiB each',
     `${wanted}${other ? ' ×' : ''}`,
     is.toFixed(2),

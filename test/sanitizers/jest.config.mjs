@@ -22,7 +22,8 @@ const both = [
   'recv',
   'send',
   'stats',
-  'wire'
+  'wire',
+  'workers'
 ]
 // ThreadSanitizer takes a minute for its copies.
 const withoutThreads = ['large']
