@@ -6,8 +6,8 @@ import { freeUrl, ipcPath, transports } from './support/transports'
 //
 //   NNG_PAIR_WORKERS=20 NNG_PAIR_WORKER_ROUNDS=100 npx jest test/workers
 //
-// With the engines on threads of their own, twice as many threads take turns
-// with the one lock: a round of twenty takes seconds, or many where it is slow.
+// With the engines on threads of their own there are twice as many threads: a
+// round of twenty takes seconds, or many where it is slow.
 const WORKERS = Number(
   process.env.NNG_PAIR_WORKERS ??
     (process.env.NNG_PAIR_DRIVER === 'thread' ? 6 : 20)
