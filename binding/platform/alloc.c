@@ -7,12 +7,15 @@
 //
 // A message's memory may be freed on any thread, under any lock, also by V8
 // when it collects the Buffer that the message became. So the blocks are the
-// process's, and no engine's; the mutex is a leaf (lock.h), and held for a few
-// instructions.
+// process's, and no engine's. But threads should not wait for each other here
+// either: there are several pools, each thread has one of them that it looks at
+// first, and only one that finds nothing there looks at those of others. The
+// mutex of a pool is a leaf (lock.h), and held for a few instructions.
 
 #include "alloc.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,17 +34,42 @@
 #define KEEP 1
 #endif
 
+// As many threads do not share one.
+#define POOLS 16
+
 typedef struct block {
   struct block *next;
 } block;
 
-static struct {
-  pthread_mutex_t mutex;
-  block *blocks[MAX_SHIFT - MIN_SHIFT + 1];
-  size_t spare;   // bytes in blocks
-  size_t unused;  // the least that `spare` was since the last trim
-  bool tended;    // an engine sees to it that what is unused goes back
-} pool = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+typedef struct {
+  _Alignas(64) pthread_mutex_t mutex;
+  // Changed under the mutex; without it one may look whether there are any.
+  _Atomic(block *) blocks[MAX_SHIFT - MIN_SHIFT + 1];
+} pool;
+
+static pool pools[POOLS];
+static pthread_once_t pools_once = PTHREAD_ONCE_INIT;
+static atomic_size_t spare;   // bytes in all of them
+static atomic_size_t unused;  // the least that it was since the last trim
+static atomic_bool tended;    // an engine sees to it that they go back
+
+static void init_pools(void) {
+  for (int i = 0; i < POOLS; i++) {
+    pthread_mutex_init(&pools[i].mutex, NULL);
+  }
+}
+
+// The number of this thread's pool.
+static unsigned own_pool(void) {
+  static _Thread_local unsigned own;  // and one
+  static atomic_uint next;
+
+  if (own == 0) {
+    pthread_once(&pools_once, init_pools);
+    own = atomic_fetch_add(&next, 1) % POOLS + 1;
+  }
+  return own - 1;
+}
 
 // The index of the smallest kept size that holds this many bytes, or -1.
 static int size_class(size_t size) {
@@ -59,18 +87,45 @@ static int size_class(size_t size) {
 
 static size_t class_size(int class) { return (size_t)1 << (class + MIN_SHIFT); }
 
-static block *take(int class) {
+static block *pop(pool *p, int class) {
   block *b;
 
-  leaf_lock(&pool.mutex);
-  if ((b = pool.blocks[class]) != NULL) {
-    pool.blocks[class] = b->next;
-    pool.spare -= class_size(class);
-    if (pool.unused > pool.spare) {
-      pool.unused = pool.spare;
+  if (atomic_load_explicit(&p->blocks[class], memory_order_relaxed) == NULL) {
+    return NULL;
+  }
+  leaf_lock(&p->mutex);
+  b = atomic_load_explicit(&p->blocks[class], memory_order_relaxed);
+  if (b != NULL) {
+    atomic_store_explicit(&p->blocks[class], b->next, memory_order_relaxed);
+  }
+  leaf_unlock(&p->mutex);
+  return b;
+}
+
+static void push(pool *p, int class, block *b) {
+  leaf_lock(&p->mutex);
+  b->next = atomic_load_explicit(&p->blocks[class], memory_order_relaxed);
+  atomic_store_explicit(&p->blocks[class], b, memory_order_relaxed);
+  leaf_unlock(&p->mutex);
+}
+
+static block *take(int class) {
+  const unsigned own = own_pool();
+  block *b = NULL;
+  size_t left;
+  size_t least;
+
+  for (unsigned i = 0; i < POOLS && b == NULL; i++) {
+    b = pop(&pools[(own + i) % POOLS], class);
+  }
+  if (b != NULL) {
+    left = atomic_fetch_sub(&spare, class_size(class)) - class_size(class);
+    least = atomic_load(&unused);
+    while (left < least &&
+           !atomic_compare_exchange_weak(&unused, &least, left)) {
+      // Another thread was there, and perhaps lower.
     }
   }
-  leaf_unlock(&pool.mutex);
   return b;
 }
 
@@ -99,50 +154,48 @@ void *nni_zalloc(size_t size) {
 
 void nni_free(void *ptr, size_t size) {
   const int class = size_class(size);
-  block *b = ptr;
-  bool first = false;
+  size_t bytes;
 
-  if (ptr != NULL && class >= 0) {
-    leaf_lock(&pool.mutex);
-    first = !pool.tended;
-    pool.tended = true;
-    if (pool.spare + class_size(class) <= SPARE_LIMIT) {
-      b->next = pool.blocks[class];
-      pool.blocks[class] = b;
-      pool.spare += class_size(class);
-      ptr = NULL;
-    }
-    leaf_unlock(&pool.mutex);
+  if (ptr == NULL || class < 0) {
+    free(ptr);
+    return;
   }
-  free(ptr);
-  if (first) {
+  bytes = class_size(class);
+  if (atomic_fetch_add(&spare, bytes) + bytes > SPARE_LIMIT) {
+    atomic_fetch_sub(&spare, bytes);
+    free(ptr);
+    return;
+  }
+  push(&pools[own_pool()], class, ptr);
+  if (!atomic_load(&tended) && !atomic_exchange(&tended, true)) {
     engine_has_spare();
   }
 }
 
-void alloc_untended(void) {
-  leaf_lock(&pool.mutex);
-  pool.tended = false;
-  leaf_unlock(&pool.mutex);
-}
+void alloc_untended(void) { atomic_store(&tended, false); }
 
 bool alloc_trim(void) {
-  bool any;
+  // What nobody needed since the last time, the largest first.
+  size_t surplus = atomic_load(&unused);
+  block *b;
 
-  leaf_lock(&pool.mutex);
   for (int class = MAX_SHIFT - MIN_SHIFT; class >= 0; class --) {
-    block *b;
+    for (int i = 0; i < POOLS; i++) {
+      while (surplus > 0 && (b = pop(&pools[i], class)) != NULL) {
+        const size_t bytes = class_size(class);
 
-    while (pool.unused > 0 && (b = pool.blocks[class]) != NULL) {
-      pool.blocks[class] = b->next;
-      pool.spare -= class_size(class);
-      pool.unused -=
-          pool.unused < class_size(class) ? pool.unused : class_size(class);
-      free(b);
+        atomic_fetch_sub(&spare, bytes);
+        surplus -= surplus < bytes ? surplus : bytes;
+        free(b);
+      }
     }
   }
-  pool.unused = pool.spare;
-  pool.tended = any = pool.spare > 0;
-  leaf_unlock(&pool.mutex);
-  return any;
+  atomic_store(&unused, atomic_load(&spare));
+  if (atomic_load(&spare) > 0) {
+    return true;
+  }
+  // Whoever leaves a block from now on asks for somebody again; one that was
+  // left a moment ago may not have.
+  atomic_store(&tended, false);
+  return atomic_load(&spare) > 0 && !atomic_exchange(&tended, true);
 }
