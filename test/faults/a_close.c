@@ -13,6 +13,7 @@ static void *receive(void *arg) {
   nng_socket sock = *(nng_socket *)arg;
   nng_msg *msg;
 
+  use_engine();
   while (nng_recvmsg(sock, &msg, 0) == 0) {
     nng_msg_free(msg);
   }

@@ -12,6 +12,7 @@ static void *send_always(void *arg) {
   nng_socket sock = *(nng_socket *)arg;
   nng_msg *msg;
 
+  use_engine();
   for (;;) {
     OK(nng_msg_alloc(&msg, 1000));
     if (nng_sendmsg(sock, msg, 0) != 0) {
@@ -25,6 +26,7 @@ static void *receive_always(void *arg) {
   nng_socket sock = *(nng_socket *)arg;
   nng_msg *msg;
 
+  use_engine();
   while (nng_recvmsg(sock, &msg, 0) == 0) {
     nng_msg_free(msg);
   }

@@ -251,13 +251,15 @@ static void *turn(void *arg) {
   return (NULL);
 }
 
+void use_engine(void) { engine_bind(the_engine); }
+
 // Before main(): whatever the program makes belongs to the engine.
 __attribute__((constructor)) static void start_engine(void) {
   pthread_t thread;
 
   CHECK((the_engine = engine_create()) != NULL);
   CHECK(pthread_create(&thread, NULL, turn, NULL) == 0);
-  engine_bind(the_engine);
+  use_engine();
 }
 
 void hold_poller(void) {
@@ -270,6 +272,8 @@ void hold_poller(void) {
 void release_poller(void) { hold = false; }
 
 #else
+
+void use_engine(void) {}
 
 static gate poller_may_go;
 
