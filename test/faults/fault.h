@@ -82,8 +82,8 @@ void gate_init(gate *);
 void gate_open(const gate *);
 void gate_wait(const gate *);
 
-// For a thread of the program's, before it calls NNG: what its calls make has to
-// belong to an engine, where there is one. The main thread has done it.
+// For a thread of the program's, before it calls NNG: what its calls make has
+// to belong to an engine, where there is one. The main thread has done it.
 void use_engine(void);
 
 // Stops NNG's poller thread, and lets it go on.
