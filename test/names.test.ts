@@ -68,15 +68,18 @@ describe(`a name that is never answered${unless}`, () => {
 
         const port = url.slice(url.lastIndexOf(':'))
         for (const host of ['127.0.0.1', '127.1', 'localhost', 'quick.test']) {
+          // Both may be told at once: the worker does not wait for us.
           const met = once(again, 'connect')
+          const parted = once(again, 'disconnect')
           const worker = startWorker(async ({ lib }, to) => {
             const sock = new lib.PairSocket()
             await sock.dial(to)
             await sock.close()
           }, `tcp://${host}${port}`)
+          const ended = once(worker, 'exit')
           await met
-          await once(again, 'disconnect')
-          await once(worker, 'exit')
+          await parted
+          await ended
           say(`a worker dialed ${host}`)
         }
 
