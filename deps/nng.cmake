@@ -138,7 +138,6 @@ list(TRANSFORM nng_sources PREPEND "${NNG_PAIR_NNG_DIR}/")
 # Ours are compiled as part of NNG, but with our warnings; its headers are not ours to mend.
 add_library(nng_own OBJECT ${NNG_PAIR_OWN_C})
 target_compile_definitions(nng_own PRIVATE ${nng_defs} ${nng_own_conn} NNG_STATIC_LIB)
-target_include_directories(nng_own PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/binding/platform)
 target_include_directories(nng_own SYSTEM PRIVATE
   ${NNG_PAIR_NNG_DIR}/include
   ${NNG_PAIR_NNG_DIR}/src

@@ -143,7 +143,7 @@ const BREACHES = {
   javascriptUnderLeaf: 'a lock is held while JavaScript runs'
 }
 
-/** Each breach of the order of locks (binding/platform/lock.h) must abort. */
+/** Each breach of the order of locks (binding/engine/lock.h) must abort. */
 function proveLockCheck(env) {
   const run = (file, args, env) => {
     const options = { encoding: 'utf8', env, timeout: 60_000 }

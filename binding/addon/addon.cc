@@ -10,7 +10,7 @@
 #include "async_resource.h"
 #include "clock_wrap.h"
 #include "convert.h"
-#include "hub.h"
+#include "environment.h"
 #include "socket_wrap.h"
 
 namespace nng_pair {
@@ -44,8 +44,8 @@ Napi::Value Outside(const Napi::CallbackInfo& info) {
 Napi::Value CallLocked(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   napi_value result = env.Undefined();
-  auto* hub = env.GetInstanceData<std::shared_ptr<Hub>>();
-  EngineScope scope((*hub)->GetEngine());
+  auto* environment = env.GetInstanceData<std::shared_ptr<Environment>>();
+  EngineScope scope((*environment)->GetEngine());
   napi_call_function(env, env.Undefined(), info[0], 0, nullptr, &result);
   return Napi::Value(env, result);
 }
@@ -70,14 +70,16 @@ Driver::Kind ChooseDriver(Napi::Env env, bool uv) {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   const bool uv = HasLibuvLoop(env);
-  std::shared_ptr<Hub> hub = Hub::Create(env, ChooseDriver(env, uv), uv);
-  if (!hub) return exports;
-  env.SetInstanceData(new std::shared_ptr<Hub>(hub));
+  std::shared_ptr<Environment> environment =
+      Environment::Create(env, ChooseDriver(env, uv), uv);
+  if (!environment) return exports;
+  env.SetInstanceData(new std::shared_ptr<Environment>(environment));
   exports["Socket"] = SocketWrap::Define(env);
-  if (hub->clock() != nullptr) exports["Clock"] = ClockWrap::Define(env);
+  if (environment->clock() != nullptr)
+    exports["Clock"] = ClockWrap::Define(env);
   exports["uncaught"] = Napi::Function::New(env, Uncaught, "uncaught");
   exports["outside"] = Napi::Function::New(env, Outside, "outside");
-  exports["outbox"] = hub->CreateOutbox(env);
+  exports["outbox"] = environment->CreateOutbox(env);
 #if defined(NNG_PAIR_LOCK_CHECK)
   exports["callLocked"] = Napi::Function::New(env, CallLocked, "callLocked");
 #endif

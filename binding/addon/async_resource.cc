@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "../platform/engine.h"
+#include "../engine/engine.h"
 
 namespace nng_pair {
 

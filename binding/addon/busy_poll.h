@@ -23,7 +23,7 @@
 
 #include <chrono>
 
-#include "../platform/engine.h"
+#include "../engine/engine.h"
 #include "uv.h"
 
 namespace nng_pair {

@@ -19,13 +19,14 @@ Napi::Function ClockWrap::Define(Napi::Env env) {
 
 ClockWrap::ClockWrap(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<ClockWrap>(info),
-      hub_(*info.Env().GetInstanceData<std::shared_ptr<Hub>>()) {
-  if (hub_->clock() != nullptr) hub_->clock()->Add(this);
+      environment_(
+          *info.Env().GetInstanceData<std::shared_ptr<Environment>>()) {
+  if (environment_->clock() != nullptr) environment_->clock()->Add(this);
 }
 
 ClockWrap::~ClockWrap() {
-  if (kept_alive_) hub_->LetGo();
-  if (hub_->clock() != nullptr) hub_->clock()->Remove(this);
+  if (kept_alive_) environment_->LetGo();
+  if (environment_->clock() != nullptr) environment_->clock()->Remove(this);
 }
 
 Napi::Value ClockWrap::Now(const Napi::CallbackInfo& info) {
@@ -35,19 +36,21 @@ Napi::Value ClockWrap::Now(const Napi::CallbackInfo& info) {
 void ClockWrap::SetAlarm(const Napi::CallbackInfo& info) {
   double ms;
   if (napi_get_value_double(info.Env(), info[0], &ms) != napi_ok) return;
-  if (hub_->clock() != nullptr) hub_->clock()->SetAlarm(this, ms);
+  if (environment_->clock() != nullptr)
+    environment_->clock()->SetAlarm(this, ms);
 }
 
 void ClockWrap::WaitForTurn(const Napi::CallbackInfo&) {
-  if (hub_->clock() != nullptr) hub_->clock()->WaitForTurn(this);
+  if (environment_->clock() != nullptr)
+    environment_->clock()->WaitForTurn(this);
 }
 
 void ClockWrap::KeepAlive(const Napi::CallbackInfo&) {
-  if (!std::exchange(kept_alive_, true)) hub_->KeepAlive();
+  if (!std::exchange(kept_alive_, true)) environment_->KeepAlive();
 }
 
 void ClockWrap::LetGo(const Napi::CallbackInfo&) {
-  if (std::exchange(kept_alive_, false)) hub_->LetGo();
+  if (std::exchange(kept_alive_, false)) environment_->LetGo();
 }
 
 void ClockWrap::OnTime(napi_env env, bool alarm, bool turn) {

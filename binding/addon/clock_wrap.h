@@ -13,7 +13,7 @@
 
 #include <memory>
 
-#include "hub.h"
+#include "environment.h"
 #include "loop_clock.h"
 
 namespace nng_pair {
@@ -35,7 +35,7 @@ class ClockWrap : public Napi::ObjectWrap<ClockWrap>, public LoopClock::Waiter {
   void KeepAlive(const Napi::CallbackInfo& info);
   void LetGo(const Napi::CallbackInfo& info);
 
-  std::shared_ptr<Hub> hub_;
+  std::shared_ptr<Environment> environment_;
   bool kept_alive_ = false;
 };
 

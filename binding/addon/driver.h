@@ -1,5 +1,5 @@
-// What gives an engine its turns, and the hub its say in the environment's
-// thread. The choice is made at run time, in Driver::Create.
+// What gives an engine its turns, and the environment its say in the
+// environment's thread. The choice is made at run time, in Driver::Create.
 
 #ifndef NNG_PAIR_ADDON_DRIVER_H
 #define NNG_PAIR_ADDON_DRIVER_H
@@ -9,7 +9,7 @@
 #include <functional>
 #include <memory>
 
-#include "../platform/engine.h"
+#include "../engine/engine.h"
 
 namespace nng_pair {
 
@@ -17,10 +17,9 @@ class Driver {
  public:
   // What JavaScript has left for the engine to do, on the environment's thread.
   using Commit = std::function<void()>;
-  // What the hub has to say, on the environment's thread; JavaScript may run
-  // in it.
+  // Delivers to JavaScript what has happened, on the environment's thread.
   using Deliver = std::function<void(napi_env)>;
-  // Whether it has anything to say.
+  // Whether there is anything to be delivered.
   using Pending = std::function<bool()>;
 
   enum class Kind {

@@ -5,9 +5,9 @@
 // everybody. So the library takes neither setTimeout nor setImmediate nor a
 // clock from JavaScript, but this: one uv_timer_t and one uv_idle_t.
 //
-// Ownership. The hub owns the clock, and the clock both handles. Stop closes
-// them, and the clock is freed when libuv has let go of the second one. Those
-// who wait (Waiter) add and remove themselves.
+// Ownership. The environment owns the clock, and the clock both handles. Stop
+// closes them, and the clock is freed when libuv has let go of the second one.
+// Those who wait (Waiter) add and remove themselves.
 
 #ifndef NNG_PAIR_ADDON_LOOP_CLOCK_H
 #define NNG_PAIR_ADDON_LOOP_CLOCK_H

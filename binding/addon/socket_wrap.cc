@@ -128,11 +128,11 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
 
 SocketWrap::SocketWrap(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<SocketWrap>(info),
-      hub_(*info.Env().GetInstanceData<std::shared_ptr<Hub>>()),
-      id_(hub_->NextSocketId()) {
+      environment_(*info.Env().GetInstanceData<std::shared_ptr<Environment>>()),
+      id_(environment_->NextSocketId()) {
   Options options;
   if (!ReadOptions(info.Env(), info[0], &options)) return;
-  const int rv = Socket::Open(options, hub_, &socket_);
+  const int rv = Socket::Open(options, environment_, &socket_);
   if (rv != 0) {
     Napi::Error::New(info.Env(), nng_strerror(rv)).ThrowAsJavaScriptException();
     return;
@@ -142,29 +142,29 @@ SocketWrap::SocketWrap(const Napi::CallbackInfo& info)
     (void)napi_set_named_property(info.Env(), info.This(), "id", id);
   }
   socket_->owner_data = this;
-  hub_->Hold(socket_);
+  environment_->Hold(socket_);
 }
 
 Socket& SocketWrap::Core() {
-  hub_->outbox().Commit();
+  environment_->outbox().Commit();
   return *socket_;
 }
 
 SocketWrap::~SocketWrap() {
   if (!socket_) return;
-  hub_->outbox().Commit();
+  environment_->outbox().Commit();
   socket_->owner_data = nullptr;
   ReportMemory(Env());
-  if (kept_alive_) hub_->LetGo();
+  if (kept_alive_) environment_->LetGo();
   if (closing_) return;
-  // Dropped by the program, or the environment is ending: then the hub has
-  // closed the socket already, and this is quick if it happens at all.
+  // Dropped by the program, or the environment is ending: then the socket has
+  // been closed already, and this is quick if it happens at all.
   std::shared_ptr<Socket> socket = socket_;
-  std::shared_ptr<Hub> hub = hub_;
+  std::shared_ptr<Environment> environment = environment_;
   RunBlocking(
       Env(), [socket] { socket->Close(); },
-      [socket, hub](napi_env) -> napi_value {
-        hub->Forget(socket.get());
+      [socket, environment](napi_env) -> napi_value {
+        environment->Forget(socket.get());
         return nullptr;
       });
 }
@@ -209,10 +209,10 @@ void SocketWrap::ReportMemory(napi_env env) {
 }
 
 Napi::Value SocketWrap::Send(const Napi::CallbackInfo& info) {
-  hub_->outbox().Commit();
+  environment_->outbox().Commit();
   const int rv =
       SendValue(info.Env(), info[0], info[1].As<Napi::Boolean>().Value());
-  if (rv == 0) hub_->outbox().Open(socket_.get(), id_);
+  if (rv == 0) environment_->outbox().Open(socket_.get(), id_);
   ReportMemory(info.Env());
   return Napi::Number::New(info.Env(), rv);
 }
@@ -248,7 +248,7 @@ Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
   Napi::Array list = info[0].As<Napi::Array>();
   uint32_t i = info[1].As<Napi::Number>().Uint32Value();
   const uint32_t end = info[2].As<Napi::Number>().Uint32Value();
-  hub_->outbox().Commit();
+  environment_->outbox().Commit();
   napi_handle_scope scope;
   for (; i < end; i++) {
     if (napi_open_handle_scope(info.Env(), &scope) != napi_ok) break;
@@ -259,7 +259,7 @@ Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
     napi_close_handle_scope(info.Env(), scope);
     if (!accepted) break;
     // From here on the outbox is quicker.
-    if (hub_->outbox().Open(socket_.get(), id_)) {
+    if (environment_->outbox().Open(socket_.get(), id_)) {
       i++;
       break;
     }
@@ -332,7 +332,9 @@ Napi::Value SocketWrap::WaitForMessage(const Napi::CallbackInfo& info) {
 
 void SocketWrap::Discard(const Napi::CallbackInfo&) { Core().Discard(); }
 
-void SocketWrap::Wake(const Napi::CallbackInfo&) { hub_->Wake(socket_.get()); }
+void SocketWrap::Wake(const Napi::CallbackInfo&) {
+  environment_->Wake(socket_.get());
+}
 
 Napi::Value SocketWrap::TakeEvents(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -406,7 +408,7 @@ Napi::Value SocketWrap::Dial(const Napi::CallbackInfo& info) {
 Napi::Value SocketWrap::CloseEndpoint(const Napi::CallbackInfo& info) {
   const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
   const bool dialer = info[1].As<Napi::Boolean>().Value();
-  hub_->outbox().Commit();
+  environment_->outbox().Commit();
   std::shared_ptr<Socket> socket = socket_;
   return OrUndefined(info.Env(),
                      RunBlocking(
@@ -439,21 +441,21 @@ Napi::Value SocketWrap::Close(const Napi::CallbackInfo& info) {
   closing_ = true;
   Core().DropQueue();
   std::shared_ptr<Socket> socket = socket_;
-  std::shared_ptr<Hub> hub = hub_;
+  std::shared_ptr<Environment> environment = environment_;
   return OrUndefined(info.Env(), RunBlocking(
                                      info.Env(), [socket] { socket->Close(); },
-                                     [socket, hub](napi_env env) {
-                                       hub->Forget(socket.get());
+                                     [socket, environment](napi_env env) {
+                                       environment->Forget(socket.get());
                                        return NumberArray(env, {});
                                      }));
 }
 
 void SocketWrap::KeepAlive(const Napi::CallbackInfo&) {
-  if (!std::exchange(kept_alive_, true)) hub_->KeepAlive();
+  if (!std::exchange(kept_alive_, true)) environment_->KeepAlive();
 }
 
 void SocketWrap::LetGo(const Napi::CallbackInfo&) {
-  if (std::exchange(kept_alive_, false)) hub_->LetGo();
+  if (std::exchange(kept_alive_, false)) environment_->LetGo();
 }
 
 Napi::Value SocketWrap::Stats(const Napi::CallbackInfo& info) {

@@ -1,9 +1,9 @@
 // The addon's one class, `Socket`: a core Socket for one environment. Its
 // methods are declared, with their meaning, in lib/native.ts.
 //
-// The wrapper holds the core socket; the hub does so too until it is closed.
-// The JavaScript object holds the wrapper and is held by nobody here, so a
-// socket that was dropped is collected; its core is then closed in the
+// The wrapper holds the core socket; the environment does so too until it is
+// closed. The JavaScript object holds the wrapper and is held by nobody here,
+// so a socket that was dropped is collected; its core is then closed in the
 // background.
 
 #ifndef NNG_PAIR_ADDON_SOCKET_WRAP_H
@@ -14,7 +14,7 @@
 #include <memory>
 
 #include "../core/socket.h"
-#include "hub.h"
+#include "environment.h"
 
 namespace nng_pair {
 
@@ -61,7 +61,7 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
   int SendValue(napi_env env, napi_value value, bool queue);
   void ReportMemory(napi_env env);
 
-  std::shared_ptr<Hub> hub_;
+  std::shared_ptr<Environment> environment_;
   const uint32_t id_;
   std::shared_ptr<Socket> socket_;
   bool closing_ = false;

@@ -1,5 +1,5 @@
 // Memory for messages, with one owner. It comes from NNG's allocator, which
-// keeps large blocks for the next messages (platform/alloc.c).
+// keeps large blocks for the next messages (engine/block_cache.c).
 
 #ifndef NNG_PAIR_CORE_BYTES_H
 #define NNG_PAIR_CORE_BYTES_H

@@ -1,9 +1,9 @@
-// Around calls into NNG on behalf of an engine (platform/engine.h).
+// Around calls into NNG on behalf of an engine (engine/engine.h).
 
 #ifndef NNG_PAIR_CORE_ENGINE_SCOPE_H
 #define NNG_PAIR_CORE_ENGINE_SCOPE_H
 
-#include "../platform/engine.h"
+#include "../engine/engine.h"
 
 namespace nng_pair {
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <utility>
 
-#include "../platform/conn.h"
+#include "../stream/conn.h"
 #include "sp_frame.h"
 
 namespace nng_pair {

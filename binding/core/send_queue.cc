@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "../platform/conn.h"
+#include "../stream/conn.h"
 #include "sp_frame.h"
 
 namespace nng_pair {

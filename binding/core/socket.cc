@@ -8,8 +8,8 @@
 #include <cstring>
 #include <utility>
 
-#include "../platform/conn.h"
 #include "../platform/nng_ext.h"
+#include "../stream/conn.h"
 #include "engine_scope.h"
 
 namespace nng_pair {

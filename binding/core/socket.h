@@ -12,7 +12,7 @@
 // NNG calls us with its own locks held (pair0_observer.h).
 //
 // Messages never pass NNG. When it has made a connection the socket's peer, we
-// attach to that (platform/conn.h), and move its bytes from and to the queues
+// attach to that (stream/conn.h), and move its bytes from and to the queues
 // (receive_queue.h, send_queue.h), which stay when the connection goes.
 //
 // The receive invariant. A message that has arrived is, at any moment, in
@@ -37,9 +37,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "../platform/conn.h"
-#include "../platform/engine.h"
+#include "../engine/engine.h"
 #include "../platform/pair0_observer.h"
+#include "../stream/conn.h"
 #include "peer.h"
 #include "receive_queue.h"
 #include "send_queue.h"

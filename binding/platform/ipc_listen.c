@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "core/nng_impl.h"
+#include "../engine/lock.h"
 #include "ipc_bind.h"
-#include "lock.h"
 #include "platform/posix/posix_ipc.h"
 
 #ifndef SOCK_CLOEXEC

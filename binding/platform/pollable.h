@@ -4,7 +4,7 @@
 #ifndef NNG_PAIR_POLLABLE_H
 #define NNG_PAIR_POLLABLE_H
 
-#include "engine_impl.h"
+#include "../engine/engine_impl.h"
 #include "platform/posix/posix_aio.h"
 #include "platform/posix/posix_pollq.h"
 

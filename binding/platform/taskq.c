@@ -5,7 +5,7 @@
 // waits for a task (nni_task_wait). So closing never depends on a loop that
 // is busy, or gone.
 
-#include "engine_impl.h"
+#include "../engine/engine_impl.h"
 
 // Each belongs to an engine, which it carries where NNG keeps a task queue.
 static engine *task_engine(nni_task *task) { return (engine *)task->task_tq; }

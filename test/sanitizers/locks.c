@@ -1,4 +1,4 @@
-// Breaches of the order of locks (binding/platform/lock.h), for the check in
+// Breaches of the order of locks (binding/engine/lock.h), for the check in
 // the sanitizers' builds to find: one is named on the command line, and must
 // abort the program. "none" is what keeps to the order, and must not.
 

@@ -1,20 +1,20 @@
-// One per JavaScript environment (the main thread, each worker): how NNG's
-// threads get the environment's attention, and how its sockets end with it.
+// What there is once for each JavaScript environment (the main thread, each
+// worker): how NNG's threads get its attention, and how its sockets end with it.
 //
-// Ownership and the order of teardown. The environment owns the hub (instance
-// data), and so does every socket of it (as its waker), so a hub outlives
-// everything that may call Wake. When the environment ends, its cleanup hook
-// first closes every socket, on the environment's own thread, which returns
-// when none of NNG's threads is in a callback of theirs; then it marks the
-// hub closed and stops the driver. Wake takes the same lock, so the driver is
-// never called after that.
+// Ownership and the order of teardown. This belongs to the JavaScript environment
+// (it is its instance data) and to every socket of it (as its waker), so it
+// outlives everything that may call Wake. When the environment ends, its cleanup
+// hook first closes every socket, on the environment's own thread, which returns
+// when none of NNG's threads is in a callback of theirs; then it marks this
+// closed and stops the driver. Wake takes the same lock, so the driver is never
+// called after that.
 //
 // process.exit() in the main thread runs no cleanup hook, and nothing is closed
 // then; but what has been accepted, and waits for the end of the turn to be
 // written, is handed to the kernel by a handler of exit() (OnExit).
 
-#ifndef NNG_PAIR_ADDON_HUB_H
-#define NNG_PAIR_ADDON_HUB_H
+#ifndef NNG_PAIR_ADDON_ENVIRONMENT_H
+#define NNG_PAIR_ADDON_ENVIRONMENT_H
 
 #include <node_api.h>
 
@@ -33,18 +33,19 @@
 
 namespace nng_pair {
 
-class Hub : public Waker {
+class Environment : public Waker {
  public:
   // `uv`: whether there is a libuv loop behind the environment.
-  static std::shared_ptr<Hub> Create(napi_env env, Driver::Kind kind, bool uv);
+  static std::shared_ptr<Environment> Create(napi_env env, Driver::Kind kind,
+                                             bool uv);
 
   // Any thread. A socket that has been woken is delivered once, however
   // often it was woken until then.
   void Wake(Socket* socket) override;
   engine* GetEngine() const override { return driver_->GetEngine(); }
 
-  // The environment's thread. The hub closes what it holds when the
-  // environment ends; Forget once a socket has been closed.
+  // The environment's thread. What is held is closed when the environment ends;
+  // Forget once a socket has been closed.
   void Hold(std::shared_ptr<Socket> socket);
   void Forget(Socket* socket);
 
@@ -66,7 +67,7 @@ class Hub : public Waker {
   void LetGo();
 
  private:
-  Hub() = default;
+  Environment() = default;
 
   static void OnCleanupBegun(napi_async_cleanup_hook_handle handle, void* arg);
   static void OnCleanup(void* arg);
@@ -92,4 +93,4 @@ class Hub : public Waker {
 
 }  // namespace nng_pair
 
-#endif  // NNG_PAIR_ADDON_HUB_H
+#endif  // NNG_PAIR_ADDON_ENVIRONMENT_H

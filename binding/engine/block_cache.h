@@ -1,7 +1,7 @@
-// NNG's memory, with large blocks kept for the next message (alloc.c).
+// NNG's memory, with large blocks kept for the next message (block_cache.c).
 
-#ifndef NNG_PAIR_ALLOC_H
-#define NNG_PAIR_ALLOC_H
+#ifndef NNG_PAIR_ENGINE_BLOCK_CACHE_H
+#define NNG_PAIR_ENGINE_BLOCK_CACHE_H
 
 #include <stdbool.h>
 
@@ -20,4 +20,4 @@ extern void alloc_untended(void);
 }
 #endif
 
-#endif  // NNG_PAIR_ALLOC_H
+#endif  // NNG_PAIR_ENGINE_BLOCK_CACHE_H

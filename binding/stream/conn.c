@@ -22,25 +22,17 @@
 #include "conn.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-#include "engine_impl.h"
+#include "conn_impl.h"
 #if defined(__linux__)
 #include <linux/sockios.h>
-#elif defined(__APPLE__)
-#include <sys/ucred.h>
-#include <sys/un.h>
 #endif
-
-#include "platform/posix/posix_ipc.h"
-#include "platform/posix/posix_tcp.h"
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
@@ -52,52 +44,8 @@
 // Both sides send this much before anything else: the SP header.
 #define SP_HEADER_SIZE 8
 
-// What the kernel may hold for a peer on this machine; it doubles what is asked
-// for, and allows an ordinary user 212992. Over ipc it is more than Linux gives
-// without asking: the ends wait for each other less often. Over tcp it is less,
-// where Linux goes up to megabytes: what is under way stays in the caches.
-#define LOCAL_SEND_BUFFER (256 * 1024)
-
 // As in an aio (deps/patches/0023).
 #define MAX_IOV 3
-
-typedef struct conn {
-  // What NNG's dialers and listeners see of us. Of these only stream,
-  // dial_aio and dialer are used; the rest of the state is below.
-  union {
-    nng_stream stream;
-    nni_tcp_conn tcp;
-    nni_ipc_conn ipc;
-  } base;
-  nni_sockaddr sa;  // ipc: the path, which both ends have in common
-  engine *engine;
-  nni_posix_pfd *pfd;
-  nni_list readq;  // what NNG has submitted
-  nni_list writeq;
-  const nng_pair_conn_user *user;
-  void *user_arg;
-
-  nni_list_node due;  // in the engine's list of those to be seen to
-  bool ipc;
-  bool readable;    // as far as is known
-  bool drained;     // it was seen to be empty since the poller knows it
-  bool hung_up;     // there is an end to be read behind the last bytes
-  bool read_later;  // the user is called when others have had their turn
-  bool blocked;     // the kernel takes no more until it says so
-  bool finished;    // nothing more will be written: we half-closed it
-  bool closed;      // by us
-  int read_error;   // the end of the incoming bytes, for good
-  int write_error;  // nothing more can be written: the connection broke
-  uint64_t bytes_read;
-  uint64_t bytes_sent;
-  nni_reap_node reap;
-} conn;
-
-static int conn_errno(int err) {
-  int rv = nni_plat_errno(err);
-
-  return (rv == NNG_ECLOSED ? NNG_ECONNSHUT : rv);
-}
 
 static bool conn_shaken(const conn *c) {
   return c->bytes_read >= SP_HEADER_SIZE && c->bytes_sent >= SP_HEADER_SIZE;
@@ -360,7 +308,7 @@ void engine_serve_due(engine *e) {
   }
 }
 
-static void conn_cb(nni_posix_pfd *pfd, unsigned events, void *arg) {
+void conn_ready(nni_posix_pfd *pfd, unsigned events, void *arg) {
   conn *c = arg;
 
   NNI_ARG_UNUSED(pfd);
@@ -510,6 +458,15 @@ static void conn_free(void *arg) {
   nni_reap(&conn_reap_list, c);
 }
 
+void conn_init_stream(conn *c) {
+  c->base.stream.s_free = conn_free;
+  c->base.stream.s_close = conn_close;
+  c->base.stream.s_send = conn_send;
+  c->base.stream.s_recv = conn_recv;
+  c->base.stream.s_get = conn_get;
+  c->base.stream.s_set = conn_set;
+}
+
 // What conn.h offers beyond nng_stream.
 
 void nng_pair_conn_attach(nng_stream *s, const nng_pair_conn_user *user,
@@ -600,323 +557,4 @@ int nng_pair_conn_progress(nng_stream *s, int *unacked, uint64_t *received) {
 #endif
   }
   return 0;
-}
-
-// Options. The descriptor is valid as long as the connection is.
-
-static int conn_get_self(void *arg, void *buf, size_t *szp, nni_type t) {
-  return (nni_copyout_ptr(arg, buf, szp, t));
-}
-
-static int ipc_get_addr(void *arg, void *buf, size_t *szp, nni_type t) {
-  conn *c = arg;
-
-  return (nni_copyout_sockaddr(&c->sa, buf, szp, t));
-}
-
-typedef struct {
-  uint64_t pid;
-  uint64_t uid;
-  uint64_t gid;
-} credentials;
-
-static int ipc_credentials(conn *c, credentials *cred) {
-  int fd = nni_posix_pfd_fd(c->pfd);
-#if defined(__linux__)
-  struct ucred uc;
-  socklen_t len = sizeof(uc);
-
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &uc, &len) != 0) {
-    return (conn_errno(errno));
-  }
-  cred->pid = (uint64_t)uc.pid;
-  cred->uid = uc.uid;
-  cred->gid = uc.gid;
-  return (0);
-#elif defined(__APPLE__)
-  struct xucred xu;
-  pid_t pid;
-  socklen_t len = sizeof(xu);
-
-  if (getsockopt(fd, SOL_LOCAL, LOCAL_PEERCRED, &xu, &len) != 0) {
-    return (conn_errno(errno));
-  }
-  len = sizeof(pid);
-  if (getsockopt(fd, SOL_LOCAL, LOCAL_PEERPID, &pid, &len) != 0) {
-    return (conn_errno(errno));
-  }
-  cred->pid = (uint64_t)pid;
-  cred->uid = xu.cr_uid;
-  cred->gid = xu.cr_gid;
-  return (0);
-#else
-  NNI_ARG_UNUSED(fd);
-  NNI_ARG_UNUSED(cred);
-  return (NNG_ENOTSUP);
-#endif
-}
-
-static int ipc_get_pid(void *arg, void *buf, size_t *szp, nni_type t) {
-  credentials cred = {0};
-  int rv = ipc_credentials(arg, &cred);
-
-  return (rv != 0 ? rv : nni_copyout_u64(cred.pid, buf, szp, t));
-}
-
-static int ipc_get_uid(void *arg, void *buf, size_t *szp, nni_type t) {
-  credentials cred = {0};
-  int rv = ipc_credentials(arg, &cred);
-
-  return (rv != 0 ? rv : nni_copyout_u64(cred.uid, buf, szp, t));
-}
-
-static int ipc_get_gid(void *arg, void *buf, size_t *szp, nni_type t) {
-  credentials cred = {0};
-  int rv = ipc_credentials(arg, &cred);
-
-  return (rv != 0 ? rv : nni_copyout_u64(cred.gid, buf, szp, t));
-}
-
-static int tcp_get_addr(conn *c,
-                        int (*name)(int, struct sockaddr *, socklen_t *),
-                        void *buf, size_t *szp, nni_type t) {
-  struct sockaddr_storage ss;
-  socklen_t len = sizeof(ss);
-  nng_sockaddr sa;
-  int rv;
-
-  if (name(nni_posix_pfd_fd(c->pfd), (struct sockaddr *)&ss, &len) != 0) {
-    return (conn_errno(errno));
-  }
-  if ((rv = nni_posix_sockaddr2nn(&sa, &ss, len)) != 0) {
-    return (rv);
-  }
-  return (nni_copyout_sockaddr(&sa, buf, szp, t));
-}
-
-static int tcp_get_remote(void *arg, void *buf, size_t *szp, nni_type t) {
-  return (tcp_get_addr(arg, getpeername, buf, szp, t));
-}
-
-static int tcp_get_local(void *arg, void *buf, size_t *szp, nni_type t) {
-  return (tcp_get_addr(arg, getsockname, buf, szp, t));
-}
-
-static int tcp_get_flag(conn *c, int level, int opt, void *buf, size_t *szp,
-                        nni_type t) {
-  int val = 0;
-  socklen_t len = sizeof(val);
-
-  if (getsockopt(nni_posix_pfd_fd(c->pfd), level, opt, &val, &len) != 0) {
-    return (conn_errno(errno));
-  }
-  return (nni_copyout_bool(val != 0, buf, szp, t));
-}
-
-static int tcp_set_flag(conn *c, int level, int opt, const void *buf, size_t sz,
-                        nni_type t) {
-  bool on;
-  int val;
-  int rv;
-
-  if (((rv = nni_copyin_bool(&on, buf, sz, t)) != 0) || (c == NULL)) {
-    return (rv);
-  }
-  val = on ? 1 : 0;
-  if (setsockopt(nni_posix_pfd_fd(c->pfd), level, opt, &val, sizeof(val)) !=
-      0) {
-    return (conn_errno(errno));
-  }
-  return (0);
-}
-
-static int tcp_get_nodelay(void *arg, void *buf, size_t *szp, nni_type t) {
-  return (tcp_get_flag(arg, IPPROTO_TCP, TCP_NODELAY, buf, szp, t));
-}
-
-static int tcp_set_nodelay(void *arg, const void *buf, size_t sz, nni_type t) {
-  return (tcp_set_flag(arg, IPPROTO_TCP, TCP_NODELAY, buf, sz, t));
-}
-
-static int tcp_get_keepalive(void *arg, void *buf, size_t *szp, nni_type t) {
-  return (tcp_get_flag(arg, SOL_SOCKET, SO_KEEPALIVE, buf, szp, t));
-}
-
-static int tcp_set_keepalive(void *arg, const void *buf, size_t sz,
-                             nni_type t) {
-  return (tcp_set_flag(arg, SOL_SOCKET, SO_KEEPALIVE, buf, sz, t));
-}
-
-static const nni_option ipc_options[] = {
-    {.o_name = NNG_PAIR_OPT_CONN, .o_get = conn_get_self},
-    {.o_name = NNG_OPT_LOCADDR, .o_get = ipc_get_addr},
-    {.o_name = NNG_OPT_REMADDR, .o_get = ipc_get_addr},
-    {.o_name = NNG_OPT_IPC_PEER_PID, .o_get = ipc_get_pid},
-    {.o_name = NNG_OPT_IPC_PEER_UID, .o_get = ipc_get_uid},
-    {.o_name = NNG_OPT_IPC_PEER_GID, .o_get = ipc_get_gid},
-    {.o_name = NULL},
-};
-
-static const nni_option tcp_options[] = {
-    {.o_name = NNG_PAIR_OPT_CONN, .o_get = conn_get_self},
-    {.o_name = NNG_OPT_REMADDR, .o_get = tcp_get_remote},
-    {.o_name = NNG_OPT_LOCADDR, .o_get = tcp_get_local},
-    {
-        .o_name = NNG_OPT_TCP_NODELAY,
-        .o_get = tcp_get_nodelay,
-        .o_set = tcp_set_nodelay,
-    },
-    {
-        .o_name = NNG_OPT_TCP_KEEPALIVE,
-        .o_get = tcp_get_keepalive,
-        .o_set = tcp_set_keepalive,
-    },
-    {.o_name = NULL},
-};
-
-static int conn_get(void *arg, const char *name, void *buf, size_t *szp,
-                    nni_type t) {
-  conn *c = arg;
-
-  return (nni_getopt(c->ipc ? ipc_options : tcp_options, name, c, buf, szp, t));
-}
-
-static int conn_set(void *arg, const char *name, const void *buf, size_t sz,
-                    nni_type t) {
-  conn *c = arg;
-
-  return (nni_setopt(c->ipc ? ipc_options : tcp_options, name, c, buf, sz, t));
-}
-
-// The constructors that NNG's dialers and listeners call: alloc, then init
-// with the descriptor, then start once it is connected.
-
-static conn *conn_alloc(bool ipc) {
-  conn *c;
-
-  if ((c = NNI_ALLOC_STRUCT(c)) == NULL) {
-    return (NULL);
-  }
-  c->ipc = ipc;
-  c->base.stream.s_free = conn_free;
-  c->base.stream.s_close = conn_close;
-  c->base.stream.s_send = conn_send;
-  c->base.stream.s_recv = conn_recv;
-  c->base.stream.s_get = conn_get;
-  c->base.stream.s_set = conn_set;
-  c->engine = engine_current();
-  engine_hold(c->engine);
-  c->readable = true;
-  NNI_LIST_NODE_INIT(&c->due);
-  nni_aio_list_init(&c->readq);
-  nni_aio_list_init(&c->writeq);
-  return (c);
-}
-
-int nni_posix_tcp_alloc(nni_tcp_conn **cp, nni_tcp_dialer *d) {
-  conn *c;
-
-  if ((c = conn_alloc(false)) == NULL) {
-    return (NNG_ENOMEM);
-  }
-  c->base.tcp.dialer = d;
-  *cp = &c->base.tcp;
-  return (0);
-}
-
-void nni_posix_tcp_init(nni_tcp_conn *tcp, nni_posix_pfd *pfd) {
-  conn *c = (conn *)tcp;
-
-  c->pfd = pfd;
-}
-
-static void set_local_send_buffer(int fd) {
-#if defined(__linux__)
-  const int size = LOCAL_SEND_BUFFER;
-
-  (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-#else
-  (void)fd;
-#endif
-}
-
-typedef struct tcp_ends {
-  bool local;  // both are of this machine
-  bool same;   // it is connected to itself
-} tcp_ends;
-
-static tcp_ends tcp_get_ends(int fd) {
-  union {
-    struct sockaddr sa;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-  } a, b;
-  socklen_t alen = sizeof(a);
-  socklen_t blen = sizeof(b);
-  tcp_ends ends = {false, false};
-
-  memset(&a, 0, sizeof(a));
-  memset(&b, 0, sizeof(b));
-  if ((getsockname(fd, &a.sa, &alen) != 0) ||
-      (getpeername(fd, &b.sa, &blen) != 0) ||
-      (a.sa.sa_family != b.sa.sa_family)) {
-    return (ends);
-  }
-  if (a.sa.sa_family == AF_INET) {
-    ends.local = a.in.sin_addr.s_addr == b.in.sin_addr.s_addr;
-    ends.same = ends.local && (a.in.sin_port == b.in.sin_port);
-  } else {
-    ends.local = memcmp(&a.in6.sin6_addr, &b.in6.sin6_addr,
-                        sizeof(a.in6.sin6_addr)) == 0;
-    ends.same = ends.local && (a.in6.sin6_port == b.in6.sin6_port);
-  }
-  return (ends);
-}
-
-void nni_posix_tcp_start(nni_tcp_conn *tcp, int nodelay, int keepalive) {
-  conn *c = (conn *)tcp;
-  int fd = nni_posix_pfd_fd(c->pfd);
-  tcp_ends ends = tcp_get_ends(fd);
-  struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-
-  // Dialing a port of this machine that nobody listens on can, once in a while,
-  // connect a TCP socket to itself.
-  if ((c->base.tcp.dialer != NULL) && ends.same) {
-    c->read_error = NNG_ECONNREFUSED;
-    c->write_error = NNG_ECONNREFUSED;
-    // With a reset: TIME_WAIT would keep the listener from its port.
-    (void)connect(fd, &nobody, sizeof(nobody));
-  }
-  if (ends.local) {
-    set_local_send_buffer(fd);
-  }
-  (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof(nodelay));
-  (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, sizeof(keepalive));
-  nni_posix_pfd_set_cb(c->pfd, conn_cb, c);
-}
-
-int nni_posix_ipc_alloc(nni_ipc_conn **cp, nni_sockaddr *sa,
-                        nni_ipc_dialer *d) {
-  conn *c;
-
-  if ((c = conn_alloc(true)) == NULL) {
-    return (NNG_ENOMEM);
-  }
-  c->sa = *sa;
-  c->base.ipc.dialer = d;
-  *cp = &c->base.ipc;
-  return (0);
-}
-
-void nni_posix_ipc_init(nni_ipc_conn *ipc, nni_posix_pfd *pfd) {
-  conn *c = (conn *)ipc;
-
-  c->pfd = pfd;
-}
-
-void nni_posix_ipc_start(nni_ipc_conn *ipc) {
-  conn *c = (conn *)ipc;
-
-  set_local_send_buffer(nni_posix_pfd_fd(c->pfd));
-  nni_posix_pfd_set_cb(c->pfd, conn_cb, c);
 }

@@ -9,8 +9,8 @@
 // of sockets (and how often each is held), dialers, listeners and pipes, the
 // list of what is to be reaped, the transports, initialisation, the start of
 // the reaper's thread. Ours are leaves, too, inside those: the list of engines
-// (engine.c), the table of locks (lock.c), spare memory (alloc.c), lookups of
-// names (resolver.c).
+// (engine.c), the table of locks (lock.c), spare memory (block_cache.c),
+// lookups of names (resolver.c).
 //
 // The order, outer before inner:
 //
@@ -38,7 +38,8 @@
 //   share that engine's lock, and each runs the tasks that it waits for.
 // - A thread that looks up a name (resolver.c) belongs to no engine. It takes
 //   the lock of the one whose operation it completes, and then nothing more.
-// - Spare memory (alloc.c) is the process's. The engine that was made last of
+// - Spare memory (block_cache.c) is the process's. The engine that was made
+// last of
 //   those that have a loop is asked to give it back, by a flag (engine.c).
 
 #ifndef NNG_PAIR_LOCK_H
@@ -50,6 +51,10 @@
 #include <stdint.h>
 
 #include "engine.h"
+
+// How many engines there may be at a time: an environment has one, which ends
+// when the last thing has that belongs to it.
+#define MAX_ENGINES 4096
 
 // An engine's. It is never freed: a thread that lets go of it may come by when
 // the engine is gone, and meets at worst the lock's next engine.
@@ -71,16 +76,26 @@ typedef struct {
 // A lock for a new engine; NULL: there are too many. And the end of that.
 extern engine_lock *lock_claim(engine *);
 extern void lock_disclaim(engine_lock *);
-// What NNG's mutexes refer to it by.
+// What NNG's mutexes refer to it by: 1 to MAX_ENGINES.
 extern uint16_t lock_index(const engine_lock *);
+extern engine_lock *lock_at(uint16_t index);
 
 extern void lock_acquire_slow(engine_lock *, uintptr_t me);
 extern void lock_release_slow(engine_lock *, bool hand_over);
 
+// The checks: a thread is about to take an engine's lock; to take a leaf of
+// NNG's, and lets go of it; to wait on a condition, which gives up the engine's
+// lock that it holds, or else one leaf.
 #if defined(NNG_PAIR_LOCK_CHECK)
 extern void lock_check_engine(const engine_lock *);
+extern void lock_check_leaf(void);
+extern void lock_leave_leaf(void);
+extern void lock_check_wait(bool engine_too);
 #else
 static inline void lock_check_engine(const engine_lock *l) { (void)l; }
+static inline void lock_check_leaf(void) {}
+static inline void lock_leave_leaf(void) {}
+static inline void lock_check_wait(bool engine_too) { (void)engine_too; }
 #endif
 
 static inline void lock_acquire(engine_lock *l) {

@@ -1,4 +1,4 @@
-#include "hub.h"
+#include "environment.h"
 
 #include <cstdlib>
 #include <unordered_set>
@@ -12,11 +12,11 @@ namespace {
 
 using Lock = std::lock_guard<std::mutex>;
 
-// The hubs whose environments have not ended. Never freed: exit() may come at
-// any time.
+// The environments whose environments have not ended. Never freed: exit() may
+// come at any time.
 struct Living {
   std::mutex mutex;
-  std::unordered_set<Hub*> hubs;
+  std::unordered_set<Environment*> environments;
 };
 
 Living& TheLiving() {
@@ -26,44 +26,47 @@ Living& TheLiving() {
 
 }  // namespace
 
-std::shared_ptr<Hub> Hub::Create(napi_env env, Driver::Kind kind, bool uv) {
-  std::shared_ptr<Hub> hub(new Hub());
-  Hub* self = hub.get();
+std::shared_ptr<Environment> Environment::Create(napi_env env,
+                                                 Driver::Kind kind, bool uv) {
+  std::shared_ptr<Environment> environment(new Environment());
+  Environment* self = environment.get();
   std::unique_ptr<Driver> driver = Driver::Create(
       env, kind, [self] { self->outbox_.Commit(); },
       [self] { return self->wake_pending_.load(); },
       [self](napi_env e) { self->Deliver(e); });
   if (!driver) return nullptr;
-  hub->driver_ = driver.release();
-  if (uv) hub->clock_ = LoopClock::Create(env, [self] { self->WakeForTime(); });
-  // The hook holds the hub. Hooks run last come, first served: this one
+  environment->driver_ = driver.release();
+  if (uv)
+    environment->clock_ =
+        LoopClock::Create(env, [self] { self->WakeForTime(); });
+  // The hook holds this. Hooks run last come, first served: this one
   // before the driver's own. An asynchronous hook only where it is needed:
   // Deno does not survive one.
-  auto* held = new std::shared_ptr<Hub>(hub);
+  auto* held = new std::shared_ptr<Environment>(environment);
   const napi_status status =
-      hub->driver_->StopsLater() || hub->clock_ != nullptr
-          ? napi_add_async_cleanup_hook(env, &Hub::OnCleanupBegun, held,
+      environment->driver_->StopsLater() || environment->clock_ != nullptr
+          ? napi_add_async_cleanup_hook(env, &Environment::OnCleanupBegun, held,
                                         nullptr)
-          : napi_add_env_cleanup_hook(env, &Hub::OnCleanup, held);
+          : napi_add_env_cleanup_hook(env, &Environment::OnCleanup, held);
   if (status != napi_ok) {
     End(held, [] {});
     return nullptr;
   }
-  static const int registered = std::atexit(&Hub::OnExit);
+  static const int registered = std::atexit(&Environment::OnExit);
   (void)registered;  // without it, less is sent at the very end
   Living& living = TheLiving();
   Lock lock(living.mutex);
-  living.hubs.insert(self);
-  return hub;
+  living.environments.insert(self);
+  return environment;
 }
 
-napi_value Hub::CreateOutbox(napi_env env) {
+napi_value Environment::CreateOutbox(napi_env env) {
   napi_value value = driver_->Commits() ? outbox_.Create(env) : nullptr;
   if (value == nullptr) napi_get_null(env, &value);
   return value;
 }
 
-void Hub::Wake(Socket* socket) {
+void Environment::Wake(Socket* socket) {
   Lock lock(mutex_);
   if (closed_ || socket->wake_pending) return;
   socket->wake_pending = true;
@@ -72,27 +75,27 @@ void Hub::Wake(Socket* socket) {
 }
 
 // The environment's thread.
-void Hub::WakeForTime() {
+void Environment::WakeForTime() {
   Lock lock(mutex_);
   if (!closed_ && !wake_pending_.exchange(true)) driver_->Wake();
 }
 
-void Hub::Hold(std::shared_ptr<Socket> socket) {
+void Environment::Hold(std::shared_ptr<Socket> socket) {
   Socket* key = socket.get();
   sockets_[key] = std::move(socket);
 }
 
-void Hub::Forget(Socket* socket) { sockets_.erase(socket); }
+void Environment::Forget(Socket* socket) { sockets_.erase(socket); }
 
-void Hub::KeepAlive() {
+void Environment::KeepAlive() {
   if (keep_alive_++ == 0 && driver_ != nullptr) driver_->KeepAlive(true);
 }
 
-void Hub::LetGo() {
+void Environment::LetGo() {
   if (--keep_alive_ == 0 && driver_ != nullptr) driver_->KeepAlive(false);
 }
 
-void Hub::Deliver(napi_env env) {
+void Environment::Deliver(napi_env env) {
   engine_check_unlocked();
   std::vector<std::shared_ptr<Socket>> woken;
   {
@@ -109,36 +112,37 @@ void Hub::Deliver(napi_env env) {
   if (clock_ != nullptr) clock_->Deliver(env);
 }
 
-void Hub::OnCleanupBegun(napi_async_cleanup_hook_handle handle, void* arg) {
+void Environment::OnCleanupBegun(napi_async_cleanup_hook_handle handle,
+                                 void* arg) {
   End(arg, [handle] { napi_remove_async_cleanup_hook(handle); });
 }
 
-void Hub::OnCleanup(void* arg) {
+void Environment::OnCleanup(void* arg) {
   End(arg, [] {});
 }
 
-void Hub::End(void* arg, const std::function<void()>& done) {
-  std::unique_ptr<std::shared_ptr<Hub>> held(
-      static_cast<std::shared_ptr<Hub>*>(arg));
-  Hub* hub = held->get();
+void Environment::End(void* arg, const std::function<void()>& done) {
+  std::unique_ptr<std::shared_ptr<Environment>> held(
+      static_cast<std::shared_ptr<Environment>*>(arg));
+  Environment* environment = held->get();
   {
     Living& living = TheLiving();
     Lock lock(living.mutex);
-    living.hubs.erase(hub);
+    living.environments.erase(environment);
   }
-  hub->outbox_.Commit();
-  // The sockets hold the hub: it must not hold them for ever.
-  const auto sockets = std::exchange(hub->sockets_, {});
+  environment->outbox_.Commit();
+  // The sockets hold this: it must not hold them for ever.
+  const auto sockets = std::exchange(environment->sockets_, {});
   for (auto& entry : sockets) entry.second->Close();
   std::vector<std::shared_ptr<Socket>> woken;
   {
-    Lock lock(hub->mutex_);
-    hub->closed_ = true;
-    woken.swap(hub->woken_);
+    Lock lock(environment->mutex_);
+    environment->closed_ = true;
+    woken.swap(environment->woken_);
   }
-  // The sockets, and with them the last of the hub, may outlive both.
-  Driver* driver = std::exchange(hub->driver_, nullptr);
-  LoopClock* clock = std::exchange(hub->clock_, nullptr);
+  // The sockets, and with them the last of this, may outlive both.
+  Driver* driver = std::exchange(environment->driver_, nullptr);
+  LoopClock* clock = std::exchange(environment->clock_, nullptr);
   auto left = std::make_shared<int>(clock == nullptr ? 1 : 2);
   const auto stopped = [left, done] {
     if (--*left == 0) done();
@@ -149,13 +153,13 @@ void Hub::End(void* arg, const std::function<void()>& done) {
 
 // On the thread that has called exit(). Other environments' threads may be in
 // the middle of anything.
-void Hub::OnExit() {
+void Environment::OnExit() {
   Living& living = TheLiving();
   Lock lock(living.mutex);
-  for (Hub* hub : living.hubs) {
-    if (hub->home_ != std::this_thread::get_id()) continue;
-    hub->outbox_.Commit();
-    engine_flush(hub->driver_->GetEngine());
+  for (Environment* environment : living.environments) {
+    if (environment->home_ != std::this_thread::get_id()) continue;
+    environment->outbox_.Commit();
+    engine_flush(environment->driver_->GetEngine());
   }
 }
 

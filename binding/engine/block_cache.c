@@ -12,7 +12,7 @@
 // first, and only one that finds nothing there looks at those of others. The
 // mutex of a pool is a leaf (lock.h), and held for a few instructions.
 
-#include "alloc.h"
+#include "block_cache.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

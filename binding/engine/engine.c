@@ -2,7 +2,7 @@
 
 #include <poll.h>
 
-#include "alloc.h"
+#include "block_cache.h"
 #include "engine_impl.h"
 
 // How often a turn looks again for what came meanwhile.
