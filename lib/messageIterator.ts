@@ -32,7 +32,7 @@ export class MessageIterator implements AsyncGenerator<
     if (this.#waiting === 0 && !this.#ended) {
       const value = this.#receiver.tryBatched()
       if (value !== undefined) {
-        return this.#receiver.isDue(value)
+        return this.#receiver.shouldYield(value)
           ? this.#receiver.hold({ value, done: false })
           : Promise.resolve({ value, done: false })
       }

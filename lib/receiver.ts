@@ -1,5 +1,4 @@
 import { arena } from './arena'
-import { noSet, withItem } from './collections'
 import { NNG, NngError, at, callSite } from './errors'
 import type { NativeSocket } from './native'
 import { checkNames, type WaitOptions } from './options'
@@ -18,8 +17,8 @@ const GONE = Buffer.alloc(0)
 
 const NONE: Buffer[] = []
 
-// What litter() made last: V8 would leave out what nobody can see.
-const litterbox: { last?: unknown[] } = {}
+// What makeGarbage() made last: V8 would leave out what nobody can see.
+const garbage: { last?: unknown[] } = {}
 
 /**
  * Makes garbage of a sixteenth of a large message's size. Such a message is
@@ -27,9 +26,9 @@ const litterbox: { last?: unknown[] } = {}
  * but full collections. Garbage leads to quick ones of what is young, and
  * messages that were dealt with are.
  */
-function litter(size: number): void {
+function makeGarbage(size: number): void {
   // Elements of eight bytes; not so many that they would not be young.
-  litterbox.last = new Array(Math.min(size >> 7, 8192))
+  garbage.last = new Array(Math.min(size >> 7, 8192))
 }
 
 interface Waiter {
@@ -51,7 +50,8 @@ export class Receiver {
   readonly #timeout: number
   readonly #yielding = new Yielding()
   // In order of arrival; a Set, since any of them may leave the line.
-  #waiters = noSet<Waiter>()
+  // Made when it is needed, as all such here: an idle socket shall cost little.
+  #waiters: Set<Waiter> | undefined
   #batch = NONE
   #head = 0
   // Whether there are large messages in it, which count by their sizes.
@@ -64,6 +64,11 @@ export class Receiver {
   constructor(native: NativeSocket, timeout: number) {
     this.#native = native
     this.#timeout = timeout
+  }
+
+  /** How many calls wait. */
+  get #waiting(): number {
+    return this.#waiters?.size ?? 0
   }
 
   /** Messages that have crossed from the addon and were not asked for yet. */
@@ -88,19 +93,17 @@ export class Receiver {
 
   /** A message if one is ready and nobody waits for it. */
   tryRecv(): Buffer | undefined {
-    return this.#closed || this.#waiters.size > 0 ? undefined : this.#next()
+    return this.#closed || this.#waiting > 0 ? undefined : this.#next()
   }
 
   /** The same without a call into the addon: only what has crossed already. */
   tryBatched(): Buffer | undefined {
-    return this.batched === 0 || this.#waiters.size > 0
-      ? undefined
-      : this.#next()
+    return this.batched === 0 || this.#waiting > 0 ? undefined : this.#next()
   }
 
   /** Whether what comes of a message is to wait until others had their turn: `hold`. */
-  isDue(message: Buffer): boolean {
-    return this.#yielding.isDue(1, this.#large ? message.length : 0)
+  shouldYield(message: Buffer): boolean {
+    return this.#yielding.shouldYield(1, this.#large ? message.length : 0)
   }
 
   /** A promise for it that comes with the next turn. */
@@ -110,7 +113,7 @@ export class Receiver {
 
   /** A promise for a message: now, or when others had their turn. */
   settle(message: Buffer): Promise<Buffer> {
-    if (this.isDue(message)) return this.hold(message)
+    if (this.shouldYield(message)) return this.hold(message)
     // V8 looks for a then() on what a promise is resolved with, and that takes a
     // quarter of the time of an awaited recv(); since Node 22 not if it has just
     // seen what kind of object it is.
@@ -127,11 +130,11 @@ export class Receiver {
     const { signal, timeout = this.#timeout } = options
     if (signal?.aborted) return Promise.reject(reasonOf(signal))
     if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
-    if (this.#waiters.size === 0) {
+    if (this.#waiting === 0) {
       const result = timeout === 0 ? this.#ready(max) : this.#readyOrArm(max)
       if (result !== undefined) {
         if (!Array.isArray(result)) return this.settle(result)
-        return this.#yielding.isDue(result.length, this.#bytes)
+        return this.#yielding.shouldYield(result.length, this.#bytes)
           ? this.hold(result)
           : Promise.resolve(result)
       }
@@ -141,10 +144,10 @@ export class Receiver {
     const waiter: Waiter = {
       max,
       pending: new Pending('recv', undefined, { signal, timeout }, () =>
-        this.#waiters.delete(waiter)
+        this.#waiters?.delete(waiter)
       )
     }
-    this.#waiters = withItem(this.#waiters, waiter)
+    ;(this.#waiters ??= new Set()).add(waiter)
     // By now what the peer may be waiting for is sent.
     waiter.pending.site = callSite(entry)
     return waiter.pending.promise
@@ -216,14 +219,14 @@ export class Receiver {
       arena.at,
       sizes,
       large,
-      Math.max(wanted, this.#waiters.size)
+      Math.max(wanted, this.#waiting)
     )
     if (n === 0) return NONE
     this.#large = large.length > 0
     const batch = new Array<Buffer>(n)
     for (let i = 0, next = 0; i < n; i++) {
       const size = sizes[i]!
-      if (size < 0) litter(large[next]!.length)
+      if (size < 0) makeGarbage(large[next]!.length)
       batch[i] = size < 0 ? large[next++]! : arena.cut(size)
     }
     return batch
@@ -233,14 +236,14 @@ export class Receiver {
   onReady(): void {
     this.#armed = false
     let served = 0
-    for (const waiter of this.#waiters) {
+    for (const waiter of this.#waiters ?? []) {
       if (served >= STREAK_MESSAGES) {
         time.afterTurn(() => this.onReady())
         return
       }
       const result = this.#ready(waiter.max) ?? this.#readyOrArm(waiter.max)
       if (result === undefined) return
-      this.#waiters.delete(waiter)
+      this.#waiters?.delete(waiter)
       this.#yielding.release()
       waiter.pending.resolve(result)
       served += Array.isArray(result) ? result.length : 1
@@ -252,8 +255,8 @@ export class Receiver {
     this.#closed = true
     this.#batch = NONE
     this.#head = 0
-    for (const { pending } of this.#waiters) pending.fail(NNG.ECLOSED)
-    this.#waiters = noSet()
+    for (const { pending } of this.#waiters ?? []) pending.fail(NNG.ECLOSED)
+    this.#waiters = undefined
     this.#native.discard()
   }
 }

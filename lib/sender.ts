@@ -1,5 +1,4 @@
 import { sizeOf, toBytes, type Bytes, type MessageData } from './bytes'
-import { noMap, noSet, withEntry, withItem } from './collections'
 import {
   NNG,
   NngError,
@@ -65,12 +64,13 @@ export class Sender {
   readonly #timeout: number
   readonly #maxSize: number
   readonly #yielding = new Yielding()
-  #waiting = noMap<number, Pending<void>>()
+  // Made when they are needed: an idle socket shall cost little.
+  #waiting: Map<number, Pending<void>> | undefined
   // The numbers of the first message in line and of the next one to join it.
   #first = 0
   #next = 0
-  #drains = noSet<Drain>()
-  #ahead = noSet<Waiter>()
+  #drains: Set<Drain> | undefined
+  #ahead: Set<Waiter> | undefined
   // How many messages were done when the peer had not caught up in time.
   #stuckAt = -1
   #closed = false
@@ -215,30 +215,32 @@ export class Sender {
 
   /** Calls that wait for room. */
   get waiting(): number {
-    return this.#waiting.size
+    return this.#waiting?.size ?? 0
   }
 
   /** The addon called: there may be room, or everything may have been sent. */
   onReady(): void {
     if (this.#first < this.#next && !this.#closed) this.#flush()
-    if (this.#drains.size + this.#ahead.size > 0) this.#serveFinished()
+    if (this.#drains !== undefined || this.#ahead !== undefined) {
+      this.#serveFinished()
+    }
   }
 
   /** Nothing more is accepted; calls that wait for room fail. */
   stop(): void {
     this.#closed = true
-    for (const [number, pending] of this.#waiting) {
+    for (const [number, pending] of this.#waiting ?? []) {
       this.#native.cancelQueued(number)
       pending.fail(NNG.ECLOSED)
     }
-    this.#waiting = noMap()
-    for (const { resolve } of this.#ahead) resolve()
+    this.#waiting = undefined
+    for (const { resolve } of this.#ahead ?? []) resolve()
   }
 
   /** What is not sent by now will not be. */
   close(): void {
-    for (const { pending } of this.#drains) pending.fail(NNG.ECLOSED)
-    this.#drains = noSet()
+    for (const { pending } of this.#drains ?? []) pending.fail(NNG.ECLOSED)
+    this.#drains = undefined
   }
 
   /** Makes bytes of a list, in place; how many, or -1: one is too large. */
@@ -283,7 +285,7 @@ export class Sender {
    * first that found no room.
    */
   #sendBatch(list: readonly Bytes[], next: number, end: number): number {
-    while (next < end && this.#waiting.size === 0) {
+    while (next < end && this.waiting === 0) {
       next = outbox.putMany(this.#native, list, next, end)
       if (next === end) break
       // It leaves the rest to the outbox once that is open.
@@ -314,10 +316,10 @@ export class Sender {
   #wait(options: WaitOptions, entry: Entry): Promise<void> {
     const number = this.#next++
     const pending = new Pending<void>('send', callSite(entry), options, () => {
-      this.#waiting.delete(number)
+      this.#waiting?.delete(number)
       this.#native.cancelQueued(number)
     })
-    this.#waiting = withEntry(this.#waiting, number, pending)
+    ;(this.#waiting ??= new Map()).set(number, pending)
     return pending.promise
   }
 
@@ -326,25 +328,25 @@ export class Sender {
     // Those that wait for a turn of the loop were called earlier.
     if (this.#first < end) this.#yielding.release()
     for (; this.#first < end; this.#first++) {
-      this.#waiting.get(this.#first)?.resolve()
-      this.#waiting.delete(this.#first)
+      this.#waiting?.get(this.#first)?.resolve()
+      this.#waiting?.delete(this.#first)
     }
   }
 
   #drain(options: WaitOptions, site: CallSite): Promise<void> {
     const count = this.#native.accepted()
     // Not before those that were called earlier.
-    if (this.#drains.size === 0 && this.#native.finished() >= count) {
+    if ((this.#drains?.size ?? 0) === 0 && this.#native.finished() >= count) {
       return Promise.resolve()
     }
     const drain: Drain = {
       count,
       resolve: () => drain.pending.resolve(),
       pending: new Pending('drain', site, options, () =>
-        this.#drains.delete(drain)
+        this.#drains?.delete(drain)
       )
     }
-    this.#drains = withItem(this.#drains, drain)
+    ;(this.#drains ??= new Set()).add(drain)
     this.#serveFinished()
     return drain.pending.promise
   }
@@ -366,7 +368,7 @@ export class Sender {
         count: this.#native.accepted() - allowed,
         resolve: () => {
           time.cancel(timer)
-          this.#ahead.delete(waiter)
+          this.#ahead?.delete(waiter)
           resolve()
         }
       }
@@ -374,7 +376,7 @@ export class Sender {
         this.#stuckAt = this.#native.finished()
         waiter.resolve()
       })
-      this.#ahead = withItem(this.#ahead, waiter)
+      ;(this.#ahead ??= new Set()).add(waiter)
       this.#serveFinished()
     })
   }
@@ -384,12 +386,12 @@ export class Sender {
     let next = Infinity
     for (const waiters of [this.#drains, this.#ahead]) {
       // In order of their counts, more or less, since they were added so.
-      for (const waiter of waiters) {
+      for (const waiter of waiters ?? []) {
         if (waiter.count > finished) {
           next = Math.min(next, waiter.count)
           break
         }
-        waiters.delete(waiter)
+        waiters!.delete(waiter)
         waiter.resolve()
       }
     }

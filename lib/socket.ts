@@ -2,14 +2,6 @@ import { EventEmitter } from 'node:events'
 import { EndpointContext } from './asyncContext'
 import { attempt } from './attempt'
 import type { MessageData } from './bytes'
-import {
-  noMap,
-  noSet,
-  withEntry,
-  withItem,
-  withoutItem,
-  withoutKey
-} from './collections'
 import { PairDuplex } from './duplex'
 import { Dialer, Listener } from './endpoint'
 import {
@@ -206,10 +198,11 @@ export class PairSocket
   readonly #receiver: Receiver
   readonly #sender: Sender
   readonly #endpoints = new Map<string, OpenEndpoint>()
-  #dials = noMap<number, Dialing>()
-  #lookups = noMap<number, Lookup>()
+  // Made when they are needed: an idle socket shall cost little.
+  #dials: Map<number, Dialing> | undefined
+  #lookups: Map<number, Lookup> | undefined
   // Of the calls of listen() that are under way.
-  #listens = noSet<EndpointContext>()
+  #listens: Set<EndpointContext> | undefined
   #referenced = true
   // The connection, and what was told of it: events come a little later.
   #pipe:
@@ -222,7 +215,7 @@ export class PairSocket
     | undefined
   #peer: Peer | undefined
   readonly #news: News[] = []
-  #peerGone = noSet<() => void>()
+  #peerGone: Set<() => void> | undefined
   #closing: Promise<CloseResult> | undefined
   #hurry: ((timeout: number) => void) | undefined
   #closed = false
@@ -558,7 +551,7 @@ export class PairSocket
     const address = parseUrl(url, 'listen')
     this.#checkOpen('listen', url)
     const context = this.#newContext('Listener')
-    this.#listens = withItem(this.#listens, context)
+    ;(this.#listens ??= new Set()).add(context)
     this.#updateKeepAlive()
     try {
       const host = nameToLookUp(address)
@@ -581,7 +574,7 @@ export class PairSocket
       context.emitDestroy()
       throw error
     } finally {
-      this.#listens = withoutItem(this.#listens, context)
+      this.#listens?.delete(context)
       this.#updateKeepAlive()
     }
   }
@@ -590,7 +583,8 @@ export class PairSocket
     const pending = new Pending<string>('listen', {}, NONE, undefined, url)
     const id = this.#native.resolve(host)
     if (id < 0) pending.fail(-id)
-    else this.#lookups = withEntry(this.#lookups, id, { host, pending, url })
+    else;
+    ;(this.#lookups ??= new Map()).set(id, { host, pending, url })
     return pending.promise
   }
 
@@ -620,7 +614,7 @@ export class PairSocket
         () => void this.#native.closeEndpoint(id, true),
         url
       )
-      this.#dials = withEntry(this.#dials, id, { pending, context })
+      ;(this.#dials ??= new Map()).set(id, { pending, context })
       this.#updateKeepAlive()
       try {
         await pending.promise
@@ -670,9 +664,9 @@ export class PairSocket
   #contextOf({ dialed, endpoint }: NativePeer): EndpointContext | undefined {
     const known = this.#endpoints.get(endpointKey(endpoint, dialed))
     if (known !== undefined) return known.context
-    if (dialed) return this.#dials.get(endpoint)?.context
+    if (dialed) return this.#dials?.get(endpoint)?.context
     // Somebody was quicker than the news that it listens.
-    const [first] = this.#listens
+    const [first] = this.#listens ?? []
     return first
   }
 
@@ -719,7 +713,8 @@ export class PairSocket
   #peerIsGone(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#pipe === undefined) resolve()
-      else this.#peerGone = withItem(this.#peerGone, resolve)
+      else;
+      ;(this.#peerGone ??= new Set()).add(resolve)
     })
   }
 
@@ -727,8 +722,8 @@ export class PairSocket
     const busy =
       !this.#closed &&
       (this.#endpoints.size > 0 ||
-        this.#dials.size > 0 ||
-        this.#listens.size > 0 ||
+        (this.#dials?.size ?? 0) > 0 ||
+        (this.#listens?.size ?? 0) > 0 ||
         this.closed)
     if (busy) reachable.add(this)
     else reachable.delete(this)
@@ -776,8 +771,8 @@ export class PairSocket
         if (this.closed && reason === 'hangup') reason = 'closed'
         this.#tellAfterMessages(() => {
           this.#peer = undefined
-          for (const resolve of this.#peerGone) resolve()
-          this.#peerGone = noSet()
+          for (const resolve of this.#peerGone ?? []) resolve()
+          this.#peerGone = undefined
           this.emit('disconnect', peer, reason)
         }, context)
         break
@@ -807,17 +802,17 @@ export class PairSocket
   }
 
   #onResolved({ id, error, address }: NativeEvent): void {
-    const lookup = this.#lookups.get(id)
+    const lookup = this.#lookups?.get(id)
     if (lookup === undefined) return
-    this.#lookups.delete(id)
+    this.#lookups?.delete(id)
     const { host, url, pending } = lookup
     if (error === 0) pending.resolve(address!)
     else pending.reject(lookupError(error, host, url))
   }
 
   #onDialed(id: number, error: number): void {
-    const pending = this.#dials.get(id)?.pending
-    this.#dials = withoutKey(this.#dials, id)
+    const pending = this.#dials?.get(id)?.pending
+    this.#dials?.delete(id)
     if (pending === undefined) return
     if (error === 0) pending.resolve()
     else {
@@ -870,11 +865,12 @@ export class PairSocket
     for (const { id, dialer } of this.#endpoints.values()) {
       this.#native.stopEndpoint(id, dialer)
     }
-    for (const [id, { pending }] of this.#dials) {
+    for (const [id, { pending }] of this.#dials ?? []) {
       this.#native.stopEndpoint(id, true)
       pending.fail(NNG.ECLOSED)
     }
-    for (const { pending } of this.#lookups.values()) pending.fail(NNG.ECLOSED)
+    for (const { pending } of this.#lookups?.values() ?? [])
+      pending.fail(NNG.ECLOSED)
 
     let timer: Timer | undefined
     let givenUp = false
@@ -910,8 +906,8 @@ export class PairSocket
     const stats = this.#native.stats()
     await new Promise<void>((resolve) => this.#tell(resolve))
     for (const key of this.#endpoints.keys()) this.#forgetEndpoint(key)
-    this.#dials = noMap()
-    this.#lookups = noMap()
+    this.#dials = undefined
+    this.#lookups = undefined
     this.#closed = true
     this.#updateKeepAlive()
     // In the context of the call of close(), as this is.

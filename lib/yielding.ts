@@ -39,11 +39,11 @@ export class Yielding {
 
   /** The result of a call that has moved so much, and has none to give. */
   done(messages: number, bytes: number): Promise<void> {
-    return this.isDue(messages, bytes) ? this.hold(undefined) : DONE
+    return this.shouldYield(messages, bytes) ? this.hold(undefined) : DONE
   }
 
   /** Whether the result of a call that has moved so much is to be held. */
-  isDue(messages: number, bytes: number): boolean {
+  shouldYield(messages: number, bytes: number): boolean {
     if (this.#turning) return true
     this.#done += messages * MESSAGE_COST + bytes
     if (this.#done < STREAK_BYTES) return false

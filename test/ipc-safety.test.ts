@@ -130,7 +130,7 @@ describe('what is in the way of a listener', () => {
     expect(identity(url.slice('ipc://'.length))).toEqual(before)
   })
 
-  // Not every listener survives a visitor who leaves at once (fault B).
+  // Not every listener survives a visitor who leaves at once.
   testOnLinux('a listener of others is not even visited', async () => {
     const other = await RawListener.open('ipc')
     await expect(socket().listen(other.url)).rejects.toMatchObject({

@@ -8,7 +8,7 @@ import {
   transports
 } from './support/transports'
 
-// Around what binding/platform/conn.c treats in different ways.
+// Around what binding/core and binding/stream treat in different ways.
 const KiB = 1024
 const sizes = [
   ...[0, 1, 2000, 4 * KiB - 9, 4 * KiB, 5000],

@@ -1,13 +1,14 @@
 // What there is once for each JavaScript environment (the main thread, each
-// worker): how NNG's threads get its attention, and how its sockets end with it.
+// worker): how NNG's threads get its attention, and how its sockets end with
+// it.
 //
-// Ownership and the order of teardown. This belongs to the JavaScript environment
-// (it is its instance data) and to every socket of it (as its waker), so it
-// outlives everything that may call Wake. When the environment ends, its cleanup
-// hook first closes every socket, on the environment's own thread, which returns
-// when none of NNG's threads is in a callback of theirs; then it marks this
-// closed and stops the driver. Wake takes the same lock, so the driver is never
-// called after that.
+// Ownership and the order of teardown. This belongs to the JavaScript
+// environment (it is its instance data) and to every socket of it (as its
+// waker), so it outlives everything that may call Wake. When the environment
+// ends, its cleanup hook first closes every socket, on the environment's own
+// thread, which returns when none of NNG's threads is in a callback of theirs;
+// then it marks this closed and stops the driver. Wake takes the same lock, so
+// the driver is never called after that.
 //
 // process.exit() in the main thread runs no cleanup hook, and nothing is closed
 // then; but what has been accepted, and waits for the end of the turn to be

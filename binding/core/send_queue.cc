@@ -11,10 +11,12 @@ namespace nng_pair {
 
 namespace {
 
-// Small messages gather in memory of this size. When it is full it is written.
-constexpr size_t kGathered = size_t{64} * 1024;
-// Frames up to this size gather; a larger one is written from where it is.
-constexpr size_t kMaxGather = size_t{16} * 1024;
+// Small messages are coalesced in a write buffer of this size. When it is full
+// it is written.
+constexpr size_t kWriteBuffer = size_t{64} * 1024;
+// Frames up to this size are coalesced; a larger one is written from where it
+// is.
+constexpr size_t kMaxCoalesced = size_t{16} * 1024;
 // So much is worth a write before the turn ends.
 constexpr size_t kWorthAWrite = size_t{32} * 1024;
 // How many pieces of memory one write takes.
@@ -140,17 +142,17 @@ SendQueue::Chunk* SendQueue::ChunkFor(size_t size, size_t head) {
   }
   Chunk chunk;
   // What cannot leave is not joined by more for a while.
-  chunk.memory = Bytes::Allocate(Writable() ? kGathered : size);
+  chunk.memory = Bytes::Allocate(Writable() ? kWriteBuffer : size);
   if (!chunk.memory) return nullptr;
   chunk.head = head;
   chunks_.push_back(std::move(chunk));
   return &chunks_.back();
 }
 
-bool SendQueue::Gather(const uint8_t* data, size_t size) {
+bool SendQueue::Coalesce(const uint8_t* data, size_t size) {
   const size_t frame = head_ + size;
-  if (unwritten_ + frame > kGathered) Write();
-  if (!Writable() || unwritten_ + frame > kGathered) return false;
+  if (unwritten_ + frame > kWriteBuffer) Write();
+  if (!Writable() || unwritten_ + frame > kWriteBuffer) return false;
   Chunk* chunk = ChunkFor(frame, head_);
   if (chunk == nullptr) return false;
   uint8_t* at = chunk->memory.data() + chunk->end;
@@ -210,8 +212,8 @@ SendQueue::Result SendQueue::Send(const uint8_t* data, size_t size,
                                   bool queue) {
   if (line_.empty() && Writable()) {
     Result result = Result::kAccepted;
-    if (kMaxHead + size <= kMaxGather ? Gather(data, size)
-                                      : Start(data, size, &result)) {
+    if (kMaxHead + size <= kMaxCoalesced ? Coalesce(data, size)
+                                         : Start(data, size, &result)) {
       return result;
     }
   }
@@ -228,7 +230,7 @@ SendQueue::Result SendQueue::Send(OutgoingMessage message, bool queue) {
     if (!HasRoom()) Write();
     if (HasRoom() || (Writable() && unwritten_ == 0)) {
       Accept(SingleChunk(std::move(message)));
-      if (unwritten_ > kGathered) Write();
+      if (unwritten_ > kWriteBuffer) Write();
       return Result::kAccepted;
     }
   }
@@ -240,9 +242,9 @@ SendQueue::Result SendQueue::Send(OutgoingMessage message, bool queue) {
 }
 
 size_t SendQueue::Room(size_t* head) const {
-  if (!line_.empty() || !Writable() || unwritten_ >= kGathered) return 0;
+  if (!line_.empty() || !Writable() || unwritten_ >= kWriteBuffer) return 0;
   *head = head_;
-  return kGathered - unwritten_;
+  return kWriteBuffer - unwritten_;
 }
 
 void SendQueue::SendFrames(const uint8_t* frames, size_t size, size_t count,
@@ -300,7 +302,7 @@ void SendQueue::SkipCancelled() {
 
 bool SendQueue::CanAcceptLine() const {
   return !line_.empty() &&
-         (HasRoom() || (Writable() && unwritten_ < kGathered));
+         (HasRoom() || (Writable() && unwritten_ < kWriteBuffer));
 }
 
 void SendQueue::AcceptLine() {
@@ -313,7 +315,7 @@ void SendQueue::AcceptLine() {
     Accept(std::move(chunk));
     SkipCancelled();
     // It may take more of them then.
-    if (!line_.empty() && unwritten_ >= kGathered) Write();
+    if (!line_.empty() && unwritten_ >= kWriteBuffer) Write();
   }
 }
 

@@ -8,10 +8,11 @@
 // of it. Both are counted and the counters only grow, so "everything up to
 // message number n is done" is one comparison.
 //
-// While the connection takes more, small messages gather, and are written
-// together when the turn of the engine ends, or earlier. A large one is written
-// at once from where its data is, and only the rest of it is copied. While it
-// takes no more, or there is none, the send buffer bounds what is accepted.
+// While the connection takes more, small messages are coalesced in a write
+// buffer, and flushed when the turn of the engine ends, or earlier. A large one
+// is written at once from where its data is, and only the rest of it is copied.
+// While it takes no more, or there is none, the send buffer bounds what is
+// accepted.
 //
 // Not synchronised: the engine's lock guards it. Only bytes() may be called
 // without.
@@ -101,8 +102,8 @@ class SendQueue {
   void Clear();
 
  private:
-  // Whole frames, one behind the other: of messages that have gathered, or of
-  // a single one.
+  // Whole frames, one behind the other: of messages that are coalesced, or of a
+  // single one.
   struct Chunk {
     Bytes memory;
     size_t written = 0;  // the kernel has what comes before
@@ -117,7 +118,7 @@ class SendQueue {
 
   bool Writable() const;
   bool HasRoom() const;
-  bool Gather(const uint8_t* data, size_t size);
+  bool Coalesce(const uint8_t* data, size_t size);
   // Writes a large message as far as the kernel takes it.
   bool Start(const uint8_t* data, size_t size, Result* result);
   static Chunk SingleChunk(OutgoingMessage message);

@@ -304,7 +304,7 @@ size_t Socket::Take(Room room, int32_t* sizes, size_t max, size_t served,
   EngineScope scope(engine_);
   {
     Lock lock(mutex_);
-    if (untold_peer_) return 0;
+    if (connect_event_waits_) return 0;
   }
   max = std::min(max, served + static_cast<size_t>(options_.recv_buffer));
   size_t n = 0;
@@ -391,7 +391,7 @@ bool Socket::HasEvents() {
 void Socket::TakeEvents(std::vector<Event>* out) {
   Lock lock(mutex_);
   *out = std::exchange(events_, {});
-  untold_peer_ = false;
+  connect_event_waits_ = false;
   reject_events_ = 0;
 }
 
@@ -409,7 +409,7 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
     switch (event) {
       case PAIR0_START:
         self->PushEvent({EventType::kConnect, pipe, 0, peer});
-        self->untold_peer_ = true;
+        self->connect_event_waits_ = true;
         break;
       case PAIR0_REJECT:
         if (error == NNG_EPROTO && peer.dialed) {

@@ -227,7 +227,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   std::mutex mutex_;
   bool closing_ = false;  // no further connection is taken
   std::vector<Event> events_;
-  bool untold_peer_ = false;  // there is a kConnect event
+  bool connect_event_waits_ = false;  // there is a kConnect event
   size_t reject_events_ = 0;
   std::unordered_map<uint32_t, Peer> pipes_;
   std::unordered_map<uint32_t, std::unique_ptr<DialOp>> dials_;

@@ -51,7 +51,7 @@ static pool pools[POOLS];
 static pthread_once_t pools_once = PTHREAD_ONCE_INIT;
 static atomic_size_t spare;   // bytes in all of them
 static atomic_size_t unused;  // the least that it was since the last trim
-static atomic_bool tended;    // an engine sees to it that they go back
+static atomic_bool watched;   // an engine sees to it that they go back
 
 static void init_pools(void) {
   for (int i = 0; i < POOLS; i++) {
@@ -167,14 +167,14 @@ void nni_free(void *ptr, size_t size) {
     return;
   }
   push(&pools[own_pool()], class, ptr);
-  if (!atomic_load(&tended) && !atomic_exchange(&tended, true)) {
-    engine_has_spare();
+  if (!atomic_load(&watched) && !atomic_exchange(&watched, true)) {
+    engine_trim_later();
   }
 }
 
-void alloc_untended(void) { atomic_store(&tended, false); }
+void block_cache_abandon(void) { atomic_store(&watched, false); }
 
-bool alloc_trim(void) {
+bool block_cache_trim(void) {
   // What nobody needed since the last time, the largest first.
   size_t surplus = atomic_load(&unused);
   block *b;
@@ -196,6 +196,6 @@ bool alloc_trim(void) {
   }
   // Whoever leaves a block from now on asks for somebody again; one that was
   // left a moment ago may not have.
-  atomic_store(&tended, false);
-  return atomic_load(&spare) > 0 && !atomic_exchange(&tended, true);
+  atomic_store(&watched, false);
+  return atomic_load(&spare) > 0 && !atomic_exchange(&watched, true);
 }

@@ -11,10 +11,10 @@ extern "C" {
 
 // Gives back the spare blocks that nobody needed since the last call; returns
 // whether any are left, and with it whether to call again later. Any thread.
-extern bool alloc_trim(void);
+extern bool block_cache_trim(void);
 // Nobody will call it any more: the next spare block asks for somebody again
-// (engine_has_spare).
-extern void alloc_untended(void);
+// (engine_trim_later).
+extern void block_cache_abandon(void);
 
 #ifdef __cplusplus
 }

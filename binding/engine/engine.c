@@ -22,38 +22,39 @@ static struct {
   engine *first;
 } engines = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-void engine_has_spare(void) {
+void engine_trim_later(void) {
   bool tended;
 
   leaf_lock(&engines.mutex);
   if ((tended = engines.first != NULL)) {
-    atomic_store(&engines.first->tends, true);
+    atomic_store(&engines.first->trims, true);
     poller_signal(engines.first->poller);
   }
   leaf_unlock(&engines.mutex);
   if (!tended) {
-    alloc_untended();
+    block_cache_abandon();
   }
 }
 
-static void engine_tend(engine *e) {
-  if (atomic_load_explicit(&e->tends, memory_order_relaxed) && !e->trimming &&
+static void engine_schedule_trim(engine *e) {
+  if (atomic_load_explicit(&e->trims, memory_order_relaxed) && !e->trimming &&
       e->alive) {
     e->trimming = true;
     nni_sleep_aio(TRIM_MS, e->trimmer);
   }
 }
 
-// A task of the engine, which may be run outside of its turns. Once alloc_trim
-// has left nothing, it may be this engine's business again at any moment.
+// A task of the engine, which may be run outside of its turns. Once
+// block_cache_trim has left nothing, it may be this engine's business again at
+// any moment.
 static void engine_trimmed(void *arg) {
   engine *e = arg;
 
   e->trimming = false;
-  if (atomic_exchange(&e->tends, false) && alloc_trim()) {
-    atomic_store(&e->tends, true);
+  if (atomic_exchange(&e->trims, false) && block_cache_trim()) {
+    atomic_store(&e->trims, true);
   }
-  engine_tend(e);
+  engine_schedule_trim(e);
 }
 
 // The first of the operations that end at some time.
@@ -89,7 +90,7 @@ engine *engine_create(void) {
   atomic_init(&e->refs, 1);
   e->home = pthread_self();
   NNI_LIST_INIT(&e->tasks, nni_task, task_node);
-  engine_due_init(e);
+  engine_pending_init(e);
   if (!engine_prepare(e)) {
     engine_drop(e);
     return NULL;
@@ -132,8 +133,8 @@ void engine_release(engine *e) {
   leaf_unlock(&engines.mutex);
   lock_acquire(e->lock);
   e->alive = false;
-  if (atomic_exchange(&e->tends, false)) {
-    engine_has_spare();  // another's
+  if (atomic_exchange(&e->trims, false)) {
+    engine_trim_later();  // another's
   }
   nni_aio_stop(e->trimmer);
   nni_aio_free(e->trimmer);
@@ -166,7 +167,7 @@ void engine_signal(engine *e) { poller_signal(e->poller); }
 
 // Ends a call or a turn: what could not be done now keeps the loop awake.
 static void engine_end(engine *e, bool more) {
-  engine_tend(e);
+  engine_schedule_trim(e);
   if (more) {
     poller_signal(e->poller);
   }
@@ -176,7 +177,7 @@ static void engine_end(engine *e, bool more) {
 }
 
 static bool engine_has_left(engine *e) {
-  return !nni_list_empty(&e->tasks) || !nni_list_empty(&e->due);
+  return !nni_list_empty(&e->tasks) || !nni_list_empty(&e->pending);
 }
 
 void engine_read_speculatively(engine *e) {
@@ -199,7 +200,7 @@ void engine_turn(engine *e) {
     }
     more = engine_run_tasks(e) || more;
   }
-  engine_serve_due(e);
+  engine_serve_pending(e);
   engine_end(e, more || engine_has_left(e));
 }
 
@@ -209,7 +210,7 @@ void engine_settle(engine *e) {
   lock_acquire(e->lock);
   for (int i = 0; i < TURN_ROUNDS && more; i++) {
     (void)engine_run_tasks(e);
-    engine_serve_due(e);
+    engine_serve_pending(e);
     more = engine_has_left(e);
   }
   engine_end(e, more);
@@ -220,7 +221,7 @@ void engine_flush(engine *e) {
   for (int i = 0; i < TURN_ROUNDS && engine_has_left(e); i++) {
     e->moved = 0;
     (void)engine_run_tasks(e);
-    engine_serve_due(e);
+    engine_serve_pending(e);
   }
   lock_release(e->lock);
 }

@@ -21,13 +21,13 @@ struct engine {
   size_t moved;    // bytes read and written since the turn began
   nni_list tasks;
   nni_plat_cv changed;   // a task was added, or is done
-  nni_list due;          // connections with something to write or to resume
+  nni_list pending;      // connections with something to write or to resume
   atomic_uint activity;  // flags of engine_take_activity, which has no lock
   struct conn *recent;   // that was ready last, while it is open
   poller *poller;
   nni_aio_expire_q *expiry;  // operations that end at some time
   nni_aio *trimmer;          // sleeps while there is memory to be given back
-  atomic_bool tends;         // that is this engine's business
+  atomic_bool trims;         // that is this engine's business
   bool trimming;             // the trimmer sleeps
   engine *next;  // of those that have a loop (guarded by the list's mutex)
 };
@@ -60,8 +60,8 @@ extern bool engine_run_tasks(engine *);
 #define MESSAGE_COST ((size_t)64)
 
 // conn.c: sees to the connections that are due.
-extern void engine_due_init(engine *);
-extern void engine_serve_due(engine *);
+extern void engine_pending_init(engine *);
+extern void engine_serve_pending(engine *);
 // conn.c: reads from the most recent one, without asking the poller.
 extern void engine_read_recent(engine *);
 
@@ -70,7 +70,7 @@ extern void engine_received(engine *);
 
 // There is memory to be given back later: one of the engines sees to that.
 // Takes no engine's lock: memory may be freed under any.
-extern void engine_has_spare(void);
+extern void engine_trim_later(void);
 
 // poll_*.c
 extern poller *poller_create(void);

@@ -1,8 +1,8 @@
 #include "nng_ext.h"
 
+#include "../stream/conn.h"
 #include "core/nng_impl.h"
 #include "core/sockimpl.h"
-#include "../stream/conn.h"
 
 int nng_pair_dialer_start(nng_dialer dialer, nng_aio *aio) {
   nni_dialer *d;

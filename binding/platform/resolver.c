@@ -25,8 +25,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/nng_impl.h"
 #include "../engine/lock.h"
+#include "core/nng_impl.h"
 
 // The most threads. Beyond that, a name waits for the first of the others. Most
 // programs have a handful of names; but one that gives up on a name and tries

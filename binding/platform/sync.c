@@ -12,8 +12,8 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "core/nng_impl.h"
 #include "../engine/engine_impl.h"
+#include "core/nng_impl.h"
 
 // A mutex's number says what it is: 0 none, since it was not made; up to
 // MAX_ENGINES an engine's; the rest the process's.

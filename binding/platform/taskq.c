@@ -115,7 +115,7 @@ void nni_task_wait(nni_task *task) {
       nni_plat_cv_wait(&e->changed);
     }
   }
-  if (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->due)) {
+  if (!nni_list_empty(&e->tasks) || !nni_list_empty(&e->pending)) {
     engine_wake(e);  // for what the tasks have left
   }
   lock_release(l);

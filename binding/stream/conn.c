@@ -58,9 +58,9 @@ static int conn_hangup(const conn *c) {
 }
 
 // Something is to be done before the loop sleeps.
-static void conn_make_due(conn *c) {
-  if (!c->closed && !nni_list_node_active(&c->due)) {
-    nni_list_append(&c->engine->due, c);
+static void conn_make_pending(conn *c) {
+  if (!c->closed && !nni_list_node_active(&c->pending)) {
+    nni_list_append(&c->engine->pending, c);
     engine_wake(c->engine);
   }
 }
@@ -100,7 +100,7 @@ static void conn_write_failed(conn *c, int rv) {
   c->readable = true;
   if (c->user != NULL) {
     c->read_later = true;
-    conn_make_due(c);
+    conn_make_pending(c);
   } else if (conn_shaken(c)) {
     conn_end(c, rv);
   }
@@ -179,7 +179,7 @@ size_t nng_pair_conn_write(nng_stream *s, struct iovec *iov, int count,
   if ((size_t)n < total) {
     // The poller is asked to say when there is room (conn_arm).
     c->blocked = true;
-    conn_make_due(c);
+    conn_make_pending(c);
   }
   return (size_t)n;
 }
@@ -281,15 +281,17 @@ static void conn_arm(conn *c) {
   }
 }
 
-void engine_due_init(engine *e) { NNI_LIST_INIT(&e->due, conn, due); }
+void engine_pending_init(engine *e) {
+  NNI_LIST_INIT(&e->pending, conn, pending);
+}
 
-void engine_serve_due(engine *e) {
+void engine_serve_pending(engine *e) {
   nni_list later;
   conn *c;
 
-  NNI_LIST_INIT(&later, conn, due);
-  while ((c = nni_list_first(&e->due)) != NULL) {
-    nni_list_remove(&e->due, c);
+  NNI_LIST_INIT(&later, conn, pending);
+  while ((c = nni_list_first(&e->pending)) != NULL) {
+    nni_list_remove(&e->pending, c);
     if (c->read_later && e->moved < TURN_BYTES) {
       c->read_later = false;
       conn_read(c);
@@ -298,13 +300,13 @@ void engine_serve_due(engine *e) {
     conn_arm(c);
     // It has had its share of this turn, and goes on in the next one.
     if (c->read_later && e->moved >= TURN_BYTES) {
-      nni_list_node_remove(&c->due);
+      nni_list_node_remove(&c->pending);
       nni_list_append(&later, c);
     }
   }
   while ((c = nni_list_first(&later)) != NULL) {
     nni_list_remove(&later, c);
-    nni_list_append(&e->due, c);
+    nni_list_append(&e->pending, c);
   }
 }
 
@@ -382,7 +384,7 @@ static void conn_send(void *arg, nni_aio *aio) {
     if (!conn_shaken(c)) {
       // Where both ends are of this engine, each has the other's header in the
       // same turn, so neither is connected before the other knows of it.
-      conn_make_due(c);
+      conn_make_pending(c);
     } else if (!c->blocked) {
       conn_write(c);
       conn_arm(c);
@@ -416,7 +418,7 @@ static void conn_close(void *arg) {
     }
     c->closed = true;
     c->read_later = false;
-    nni_list_node_remove(&c->due);
+    nni_list_node_remove(&c->pending);
     if (c->engine->recent == c) {
       c->engine->recent = NULL;
     }
@@ -506,7 +508,7 @@ void nng_pair_conn_read_later(nng_stream *s) {
 
   if (!c->closed) {
     c->read_later = true;
-    conn_make_due(c);
+    conn_make_pending(c);
   }
 }
 
@@ -516,7 +518,7 @@ bool nng_pair_conn_writable(const nng_stream *s) {
   return !c->blocked && !c->finished && !c->closed && c->write_error == 0;
 }
 
-void nng_pair_conn_write_later(nng_stream *s) { conn_make_due((conn *)s); }
+void nng_pair_conn_write_later(nng_stream *s) { conn_make_pending((conn *)s); }
 
 int nng_pair_conn_finish(nng_stream *s) {
   conn *c = (conn *)s;

@@ -6,8 +6,8 @@
 
 #include <errno.h>
 
-#include "conn.h"
 #include "../engine/engine_impl.h"
+#include "conn.h"
 #include "platform/posix/posix_ipc.h"
 #include "platform/posix/posix_tcp.h"
 
@@ -27,7 +27,7 @@ typedef struct conn {
   const nng_pair_conn_user *user;
   void *user_arg;
 
-  nni_list_node due;  // in the engine's list of those to be seen to
+  nni_list_node pending;  // in the engine's list of those to be seen to
   bool ipc;
   bool readable;    // as far as is known
   bool drained;     // it was seen to be empty since the poller knows it

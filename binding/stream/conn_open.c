@@ -26,7 +26,7 @@ static conn *conn_alloc(bool ipc) {
   c->engine = engine_current();
   engine_hold(c->engine);
   c->readable = true;
-  NNI_LIST_NODE_INIT(&c->due);
+  NNI_LIST_NODE_INIT(&c->pending);
   nni_aio_list_init(&c->readq);
   nni_aio_list_init(&c->writeq);
   return (c);

@@ -1,4 +1,4 @@
-// Fault D: the callback of a send can run with the socket's lock held (a send
+// The callback of a send can run with the socket's lock held (a send
 // that has waited for a peer completes from within the peer's start), and a
 // call of the socket from there locks it again: NNG panics. We stay clear of
 // it: a callback takes note, and somebody else calls. With the argument `calls`

@@ -1,4 +1,4 @@
-// Fault C: a message that announces 0xFFFFFFFFFFFFFFE0 bytes overflows the
+// A message that announces 0xFFFFFFFFFFFFFFE0 bytes overflows the
 // size computation, and NNG panics. We stay clear of it: NNG_OPT_RECVMAXSZ is
 // always set. With the argument `unlimited` it is not.
 

@@ -1,4 +1,4 @@
-// Fault A: a pipe that is closed while its transport's callback is under way
+// A pipe that is closed while its transport's callback is under way
 // leaves an operation that nobody completes. The reaper waits for it for ever,
 // and with it every later close. Here: nng_close() under traffic both ways.
 

@@ -1,4 +1,4 @@
-// Fault E (deps/patches/0001): a receive completes after its pipe was stopped,
+// deps/patches/0001: a receive completes after its pipe was stopped,
 // while the receive queue is full and nobody waits. pair0 then remembers a
 // message that waits in a pipe that it no longer has, and follows a NULL
 // pointer at the next receive. With the mend the pipe is not stopped before.

@@ -1,4 +1,4 @@
-// Fault B2 (deps/patches/0006): the same for a dialer. A connection that ends
+// deps/patches/0006: what listener_after_hangup.c shows, for a dialer. A connection that ends
 // and is reset before the poller has looked fails with EPIPE, and the dialer
 // never dials again.
 

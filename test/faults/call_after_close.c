@@ -1,4 +1,4 @@
-// Fault E4 (deps/patches/0008): a call that found its socket open reaches pair0
+// deps/patches/0008: a call that found its socket open reaches pair0
 // after the socket was closed. It waits there for ever, and once the socket is
 // freed, whoever cancels it follows a dangling pointer.
 

@@ -1,4 +1,4 @@
-// Fault B: a connection that is gone before the listener could send its header
+// A connection that is gone before the listener could send its header
 // fails with EPIPE. NNG makes that NNG_ECLOSED, which the listener takes for
 // its own end: it never accepts again.
 

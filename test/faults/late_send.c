@@ -1,4 +1,4 @@
-// Fault E3 (deps/patches/0007): a send completes after its pipe was stopped,
+// deps/patches/0007: a send completes after its pipe was stopped,
 // and the next peer is there already. pair0 then begins a send on that peer's
 // pipe, whether one is under way there or not: messages are lost, or the list
 // of operations is destroyed.

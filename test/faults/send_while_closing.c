@@ -1,4 +1,4 @@
-// Fault E2 (deps/patches/0002): a send is accepted while the pipe is being
+// deps/patches/0002: a send is accepted while the pipe is being
 // closed, on a pipe that refuses it without a word. The message is lost, and
 // its memory.
 

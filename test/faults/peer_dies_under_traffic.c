@@ -1,4 +1,4 @@
-// Fault A again: peers die, one after the other, under traffic both ways. The
+// Peers die, one after the other, under traffic both ways. The
 // reaper that waits for ever never gives the dead one up, and no next peer
 // gets in.
 
