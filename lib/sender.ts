@@ -168,7 +168,8 @@ export class Sender {
     const site = callSite(entry)
     const deadline = timeout === Infinity ? timeout : time.now() + timeout
     try {
-      for (let first = 0; ; first = next) {
+      let first = 0
+      for (;;) {
         if (next === batch.end) {
           await this.#accepted(next - first, batch.bytes)
         } else {
@@ -186,8 +187,9 @@ export class Sender {
         if (next === list.length) return
         throwIfAborted(signal)
         if (this.#closed) throw new NngError(NNG.ECLOSED, 'send')
-        batch = this.#batch(list, next)
-        next = this.#sendBatch(list, next, batch.end)
+        first = next
+        batch = this.#batch(list, first)
+        next = this.#sendBatch(list, first, batch.end)
       }
     } catch (error) {
       if (error === signal?.reason) throw error
