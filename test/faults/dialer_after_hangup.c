@@ -1,6 +1,6 @@
-// deps/patches/0006: what listener_after_hangup.c shows, for a dialer. A connection that ends
-// and is reset before the poller has looked fails with EPIPE, and the dialer
-// never dials again.
+// deps/patches/0006: what listener_after_hangup.c shows, for a dialer. A
+// connection that ends and is reset before the poller has looked fails with
+// EPIPE, and the dialer never dials again.
 
 #include "fault.h"
 

@@ -10,7 +10,7 @@
 #if defined(NNG_PAIR_OWN_CONN)
 #include <pthread.h>
 
-#include "engine.h"
+#include "../../binding/engine/engine.h"
 #else
 #include "platform/posix/posix_pollq.h"
 #endif

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../binding/engine/engine.h"
+#include "../../binding/engine/lock.h"
 #include "core/nng_impl.h"
-#include "engine.h"
-#include "lock.h"
 
 static engine *one;
 static engine *other;
