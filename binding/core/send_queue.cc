@@ -72,6 +72,7 @@ void SendQueue::EndConnection() {
 
 // Messages that no connection has taken any of can go to one of the other kind.
 void SendQueue::FitHeads(Chunk* chunk) {
+  if (chunk->lost) return;
   if (chunk->single) {
     chunk->begin = chunk->written = kMaxHead - head_;
     return;
@@ -80,9 +81,7 @@ void SendQueue::FitHeads(Chunk* chunk) {
   const size_t bodies = chunk->end - chunk->begin - chunk->count * chunk->head;
   Bytes memory = Bytes::Allocate(bodies + chunk->count * head_);
   if (!memory) {
-    Done(chunk->count, bodies, false);
-    chunk->written = chunk->begin = chunk->end;
-    chunk->count = 0;
+    Lose(chunk, bodies);
     return;
   }
   const uint8_t* from = chunk->memory.data() + chunk->begin;
@@ -98,6 +97,13 @@ void SendQueue::FitHeads(Chunk* chunk) {
   chunk->head = head_;
   chunk->written = chunk->begin = 0;
   chunk->end = chunk->memory.size();
+}
+
+void SendQueue::Lose(Chunk* chunk, size_t bytes) {
+  chunk->memory.Reset();
+  chunk->written = chunk->begin = chunk->end = 0;
+  chunk->body = bytes;
+  chunk->lost = true;
 }
 
 // Accepting.
@@ -135,7 +141,7 @@ void SendQueue::Accept(Chunk chunk) {
 SendQueue::Chunk* SendQueue::ChunkFor(size_t size, size_t head) {
   if (!chunks_.empty()) {
     Chunk& last = chunks_.back();
-    if (!last.single && last.head == head &&
+    if (!last.single && !last.lost && last.head == head &&
         last.memory.size() - last.end >= size) {
       return &last;
     }
@@ -274,7 +280,12 @@ void SendQueue::SendFrames(const uint8_t* frames, size_t size, size_t count,
   written -= begin;
   Chunk* chunk = ChunkFor(size, head);
   if (chunk == nullptr) {
-    Done(count, size - count * head, false);
+    Chunk lost;
+    lost.count = count;
+    Lose(&lost, size - count * head);
+    chunks_.push_back(std::move(lost));
+    UpdateBytes();
+    // The peer has a part of a message that will not be continued.
     if (written > 0) nng_pair_conn_fail(connection_, NNG_ENOMEM);
     return;
   }
@@ -358,7 +369,10 @@ size_t SendQueue::Write(const uint8_t* extra, size_t extra_size) {
     if (done < extra_size && i == chunks_.size() && count < kPieces) {
       add(extra + done, extra_size - done);
     }
-    if (total == 0) break;
+    if (total == 0) {
+      (void)Advance(0);  // there may be some that are lost
+      break;
+    }
     const size_t n = nng_pair_conn_write(connection_, pieces, count, total);
     done += Advance(n);
   }
@@ -388,12 +402,11 @@ size_t SendQueue::Advance(size_t size) {
           chunk.started && chunk.single ? true : chunk.written > chunk.begin;
       break;
     }
-    if (chunk.count > 0) {
-      Done(chunk.count,
-           chunk.single ? chunk.body
-                        : chunk.end - chunk.begin - chunk.count * chunk.head,
-           true);
-    }
+    Done(chunk.count,
+         chunk.single || chunk.lost
+             ? chunk.body
+             : chunk.end - chunk.begin - chunk.count * chunk.head,
+         !chunk.lost);
     chunks_.pop_front();
   }
   return size;

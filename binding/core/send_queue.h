@@ -109,10 +109,11 @@ class SendQueue {
     size_t written = 0;  // the kernel has what comes before
     size_t begin = 0;    // of the first message that it has not whole
     size_t end = 0;
-    size_t count = 0;      // messages from `begin` on; none: it was cancelled
-    size_t head = 0;       // the size of their heads
-    size_t body = 0;       // of a single message: the size of its body
-    bool single = false;   // and its head can be made to fit any connection
+    size_t count = 0;     // messages from `begin` on; none: it was cancelled
+    size_t head = 0;      // the size of their heads
+    size_t body = 0;      // single, lost: the bytes of the bodies
+    bool single = false;  // one message, whose head can fit any connection
+    bool lost = false;    // for want of memory; it keeps its place in the order
     bool started = false;  // the kernel has a part of the message at `begin`
   };
 
@@ -126,6 +127,7 @@ class SendQueue {
   void Accept(Chunk chunk);
   void SkipCancelled();
   void FitHeads(Chunk* chunk);
+  void Lose(Chunk* chunk, size_t bytes);
   // Writes what is accepted and then `extra`; returns how much of that.
   size_t Write(const uint8_t* extra = nullptr, size_t extra_size = 0);
   size_t Advance(size_t size);
