@@ -97,8 +97,7 @@ const shaken: Record<string, Deed> = {
   'announces 2 to the 32nd': announces(2 ** 32),
   'announces 2 to the 63rd': announces(2n ** 63n),
   'announces the most': announces(2n ** 64n - 1n),
-  'announces what overflows with a header':
-    announces(0xffff_ffff_ffff_ffe0n),
+  'announces what overflows with a header': announces(0xffff_ffff_ffff_ffe0n),
   'closes within a length': (raw) =>
     raw
       .write(lengthHeader(raw.transport, 5).subarray(0, 3))

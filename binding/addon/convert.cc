@@ -1,5 +1,8 @@
 #include "convert.h"
 
+#include <memory>
+#include <utility>
+
 namespace nng_pair {
 
 namespace {
@@ -7,9 +10,9 @@ namespace {
 // From here on sharing the memory is cheaper than copying it.
 constexpr size_t kExternalSize = size_t{32} * 1024;
 
-// The hint is the size.
-void FreeBytes(napi_env, void* data, void* hint) {
-  Bytes::Free(data, reinterpret_cast<uintptr_t>(hint));
+// The hint is the memory's owner.
+void FreeBytes(napi_env, void*, void* hint) {
+  delete static_cast<Bytes*>(hint);
 }
 
 }  // namespace
@@ -34,14 +37,15 @@ int ToMessage(napi_env env, napi_value value, OutgoingMessage* out) {
 napi_value ToBuffer(napi_env env, Bytes message) {
   napi_value buffer;
   if (message.size() >= kExternalSize) {
+    auto owner = std::make_unique<Bytes>(std::move(message));
     const napi_status status = napi_create_external_buffer(
-        env, message.size(), message.data(), &FreeBytes,
-        reinterpret_cast<void*>(message.size()), &buffer);
+        env, owner->size(), owner->data(), &FreeBytes, owner.get(), &buffer);
     if (status == napi_ok) {
-      message.Release();
+      (void)owner.release();
       return buffer;
     }
     if (status != napi_no_external_buffers_allowed) return nullptr;
+    message = std::move(*owner);
   }
   if (napi_create_buffer_copy(env, message.size(), message.data(), nullptr,
                               &buffer) != napi_ok) {

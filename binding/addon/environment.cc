@@ -36,9 +36,10 @@ std::shared_ptr<Environment> Environment::Create(napi_env env,
       [self](napi_env e) { self->Deliver(e); });
   if (!driver) return nullptr;
   environment->driver_ = driver.release();
-  if (uv)
+  if (uv) {
     environment->clock_ =
         LoopClock::Create(env, [self] { self->WakeForTime(); });
+  }
   // The hook holds this. Hooks run last come, first served: this one
   // before the driver's own. An asynchronous hook only where it is needed:
   // Deno does not survive one.

@@ -32,20 +32,13 @@ class Bytes {
     if (bytes.data_ != nullptr) bytes.size_ = size;
     return bytes;
   }
-  static void Free(void* data, size_t size) { nng_free(data, size); }
 
   explicit operator bool() const { return data_ != nullptr; }
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 
   void Reset() {
-    if (data_ != nullptr) Free(data_, size_);
-    data_ = nullptr;
-    size_ = 0;
-  }
-
-  // The caller owns the memory from here on, and calls Free.
-  void Release() {
+    if (data_ != nullptr) nng_free(data_, size_);
     data_ = nullptr;
     size_ = 0;
   }

@@ -236,7 +236,7 @@ static int place_hold(const place *p, struct stat *st, int *file) {
 // Makes the path free if a dead listener's file is there, and says so in
 // *cleared; whatever else is in the way is an error.
 static int place_clear(const place *p, bool *cleared) {
-  struct stat st;
+  struct stat st = {0};
   int file;
   int rv;
 
@@ -305,7 +305,7 @@ static int bind_moved(const place *p, int fd, int mode, struct stat *own) {
 // not do: it may mean another file by now.
 static int place_chmod(const place *p, const struct stat *own, int mode) {
   char self[sizeof("/proc/self/fd/-2147483648")];
-  struct stat st;
+  struct stat st = {0};
   int file;
   int rv;
 
