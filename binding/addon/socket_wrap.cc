@@ -99,30 +99,40 @@ Napi::Function SocketWrap::Define(Napi::Env env) {
   return DefineClass(
       env, "Socket",
       {
-          InstanceMethod<&SocketWrap::Send>("send"),
-          InstanceMethod<&SocketWrap::SendMany>("sendMany"),
-          InstanceMethod<&SocketWrap::FlushQueue>("flushQueue"),
-          InstanceMethod<&SocketWrap::CancelQueued>("cancelQueued"),
-          InstanceMethod<&SocketWrap::Accepted>("accepted"),
-          InstanceMethod<&SocketWrap::Finished>("finished"),
-          InstanceMethod<&SocketWrap::Backlog>("backlog"),
-          InstanceMethod<&SocketWrap::WakeWhenFinished>("wakeWhenFinished"),
-          InstanceMethod<&SocketWrap::Take>("take"),
-          InstanceMethod<&SocketWrap::WaitForMessage>("waitForMessage"),
-          InstanceMethod<&SocketWrap::Discard>("discard"),
-          InstanceMethod<&SocketWrap::Wake>("wake"),
-          InstanceMethod<&SocketWrap::TakeEvents>("takeEvents"),
-          InstanceMethod<&SocketWrap::Resolve>("resolve"),
-          InstanceMethod<&SocketWrap::Listen>("listen"),
-          InstanceMethod<&SocketWrap::Dial>("dial"),
-          InstanceMethod<&SocketWrap::CloseEndpoint>("closeEndpoint"),
-          InstanceMethod<&SocketWrap::StopEndpoint>("stopEndpoint"),
-          InstanceMethod<&SocketWrap::FinishPipe>("finishPipe"),
-          InstanceMethod<&SocketWrap::PipeProgress>("pipeProgress"),
-          InstanceMethod<&SocketWrap::Close>("close"),
-          InstanceMethod<&SocketWrap::KeepAlive>("keepAlive"),
-          InstanceMethod<&SocketWrap::LetGo>("letGo"),
-          InstanceMethod<&SocketWrap::Stats>("stats"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Send>>("send"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::SendMany>>("sendMany"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::FlushQueue>>(
+              "flushQueue"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::CancelQueued>>(
+              "cancelQueued"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Accepted>>("accepted"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Finished>>("finished"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Backlog>>("backlog"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::WakeWhenFinished>>(
+              "wakeWhenFinished"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Take>>("take"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::WaitForMessage>>(
+              "waitForMessage"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Discard>>("discard"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Wake>>("wake"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::TakeEvents>>(
+              "takeEvents"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Resolve>>("resolve"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Listen>>("listen"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Dial>>("dial"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::CloseEndpoint>>(
+              "closeEndpoint"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::StopEndpoint>>(
+              "stopEndpoint"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::FinishPipe>>(
+              "finishPipe"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::PipeProgress>>(
+              "pipeProgress"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Close>>("close"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::KeepAlive>>(
+              "keepAlive"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::LetGo>>("letGo"),
+          InstanceMethod<&SocketWrap::Call<&SocketWrap::Stats>>("stats"),
       });
 }
 
@@ -145,9 +155,16 @@ SocketWrap::SocketWrap(const Napi::CallbackInfo& info)
   environment_->Hold(socket_);
 }
 
-Socket& SocketWrap::Core() {
+// Every method: what is in the outbox comes first.
+template <auto method>
+Napi::Value SocketWrap::Call(const Napi::CallbackInfo& info) {
   environment_->outbox().Commit();
-  return *socket_;
+  if constexpr (std::is_void_v<decltype((this->*method)(info))>) {
+    (this->*method)(info);
+    return info.Env().Undefined();
+  } else {
+    return (this->*method)(info);
+  }
 }
 
 SocketWrap::~SocketWrap() {
@@ -209,7 +226,6 @@ void SocketWrap::ReportMemory(napi_env env) {
 }
 
 Napi::Value SocketWrap::Send(const Napi::CallbackInfo& info) {
-  environment_->outbox().Commit();
   const int rv =
       SendValue(info.Env(), info[0], info[1].As<Napi::Boolean>().Value());
   if (rv == 0) environment_->outbox().Open(socket_.get(), id_);
@@ -248,7 +264,6 @@ Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
   Napi::Array list = info[0].As<Napi::Array>();
   uint32_t i = info[1].As<Napi::Number>().Uint32Value();
   const uint32_t end = info[2].As<Napi::Number>().Uint32Value();
-  environment_->outbox().Commit();
   napi_handle_scope scope;
   for (; i < end; i++) {
     if (napi_open_handle_scope(info.Env(), &scope) != napi_ok) break;
@@ -269,28 +284,28 @@ Napi::Value SocketWrap::SendMany(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SocketWrap::FlushQueue(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(Core().AcceptLine()));
+  return Napi::Number::New(info.Env(), ToDouble(socket_->AcceptLine()));
 }
 
 void SocketWrap::CancelQueued(const Napi::CallbackInfo& info) {
-  Core().CancelQueued(
+  socket_->CancelQueued(
       static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
 }
 
 Napi::Value SocketWrap::Accepted(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(Core().Accepted()));
+  return Napi::Number::New(info.Env(), ToDouble(socket_->Accepted()));
 }
 
 Napi::Value SocketWrap::Finished(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(Core().Done()));
+  return Napi::Number::New(info.Env(), ToDouble(socket_->Done()));
 }
 
 Napi::Value SocketWrap::Backlog(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), ToDouble(Core().Backlog()));
+  return Napi::Number::New(info.Env(), ToDouble(socket_->Backlog()));
 }
 
 void SocketWrap::WakeWhenFinished(const Napi::CallbackInfo& info) {
-  Core().WakeWhenDone(
+  socket_->WakeWhenDone(
       static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
 }
 
@@ -313,8 +328,8 @@ Napi::Value SocketWrap::Take(const Napi::CallbackInfo& info) {
   }
   std::vector<Bytes> large;
   const size_t n =
-      Core().Take({static_cast<uint8_t*>(slab) + at, slab_size - at},
-                  static_cast<int32_t*>(sizes), max, served, &large);
+      socket_->Take({static_cast<uint8_t*>(slab) + at, slab_size - at},
+                    static_cast<int32_t*>(sizes), max, served, &large);
   for (uint32_t i = 0; i < large.size(); i++) {
     napi_value buffer = ToBuffer(env, std::move(large[i]));
     if (buffer == nullptr ||
@@ -327,10 +342,10 @@ Napi::Value SocketWrap::Take(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SocketWrap::WaitForMessage(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), Core().WaitForMessage());
+  return Napi::Boolean::New(info.Env(), socket_->WaitForMessage());
 }
 
-void SocketWrap::Discard(const Napi::CallbackInfo&) { Core().Discard(); }
+void SocketWrap::Discard(const Napi::CallbackInfo&) { socket_->Discard(); }
 
 void SocketWrap::Wake(const Napi::CallbackInfo&) {
   environment_->Wake(socket_.get());
@@ -339,7 +354,7 @@ void SocketWrap::Wake(const Napi::CallbackInfo&) {
 Napi::Value SocketWrap::TakeEvents(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   std::vector<Event> events;
-  Core().TakeEvents(&events);
+  socket_->TakeEvents(&events);
   Napi::Array array = Napi::Array::New(env, events.size());
   for (uint32_t i = 0; i < events.size(); i++) {
     const Event& event = events[i];
@@ -362,7 +377,7 @@ Napi::Value SocketWrap::TakeEvents(const Napi::CallbackInfo& info) {
 
 Napi::Value SocketWrap::Resolve(const Napi::CallbackInfo& info) {
   uint32_t id = 0;
-  const int rv = Core().Resolve(info[0].As<Napi::String>().Utf8Value(), &id);
+  const int rv = socket_->Resolve(info[0].As<Napi::String>().Utf8Value(), &id);
   return Napi::Number::New(info.Env(), rv != 0 ? -rv : static_cast<double>(id));
 }
 
@@ -400,15 +415,14 @@ Napi::Value SocketWrap::Listen(const Napi::CallbackInfo& info) {
 
 Napi::Value SocketWrap::Dial(const Napi::CallbackInfo& info) {
   uint32_t id = 0;
-  const int rv = Core().Dial(info[0].As<Napi::String>().Utf8Value(),
-                             info[1].As<Napi::Boolean>().Value(), &id);
+  const int rv = socket_->Dial(info[0].As<Napi::String>().Utf8Value(),
+                               info[1].As<Napi::Boolean>().Value(), &id);
   return Napi::Number::New(info.Env(), rv != 0 ? -rv : static_cast<double>(id));
 }
 
 Napi::Value SocketWrap::CloseEndpoint(const Napi::CallbackInfo& info) {
   const uint32_t id = info[0].As<Napi::Number>().Uint32Value();
   const bool dialer = info[1].As<Napi::Boolean>().Value();
-  environment_->outbox().Commit();
   std::shared_ptr<Socket> socket = socket_;
   return OrUndefined(info.Env(),
                      RunBlocking(
@@ -417,20 +431,21 @@ Napi::Value SocketWrap::CloseEndpoint(const Napi::CallbackInfo& info) {
 }
 
 void SocketWrap::StopEndpoint(const Napi::CallbackInfo& info) {
-  Core().StopEndpoint(info[0].As<Napi::Number>().Uint32Value(),
-                      info[1].As<Napi::Boolean>().Value());
+  socket_->StopEndpoint(info[0].As<Napi::Number>().Uint32Value(),
+                        info[1].As<Napi::Boolean>().Value());
 }
 
 Napi::Value SocketWrap::FinishPipe(const Napi::CallbackInfo& info) {
   return Napi::Number::New(
-      info.Env(), Core().FinishPipe(info[0].As<Napi::Number>().Uint32Value()));
+      info.Env(),
+      socket_->FinishPipe(info[0].As<Napi::Number>().Uint32Value()));
 }
 
 Napi::Value SocketWrap::PipeProgress(const Napi::CallbackInfo& info) {
   int unacked = 0;
   uint64_t received = 0;
-  const int rv = Core().PipeProgress(info[0].As<Napi::Number>().Uint32Value(),
-                                     &unacked, &received);
+  const int rv = socket_->PipeProgress(info[0].As<Napi::Number>().Uint32Value(),
+                                       &unacked, &received);
   return OrUndefined(info.Env(),
                      NumberArray(info.Env(), {static_cast<double>(rv),
                                               static_cast<double>(unacked),
@@ -439,7 +454,7 @@ Napi::Value SocketWrap::PipeProgress(const Napi::CallbackInfo& info) {
 
 Napi::Value SocketWrap::Close(const Napi::CallbackInfo& info) {
   closing_ = true;
-  Core().DropQueue();
+  socket_->DropQueue();
   std::shared_ptr<Socket> socket = socket_;
   std::shared_ptr<Environment> environment = environment_;
   return OrUndefined(info.Env(), RunBlocking(
@@ -459,7 +474,7 @@ void SocketWrap::LetGo(const Napi::CallbackInfo&) {
 }
 
 Napi::Value SocketWrap::Stats(const Napi::CallbackInfo& info) {
-  const nng_pair::Stats stats = Core().GetStats();
+  const nng_pair::Stats stats = socket_->GetStats();
   Napi::Object object = Napi::Object::New(info.Env());
   const auto set = [&object](const char* name, uint64_t value) {
     object[name] = ToDouble(value);

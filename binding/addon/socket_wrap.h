@@ -56,8 +56,8 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
   void LetGo(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
 
-  // The socket, with what is in the outbox sent.
-  Socket& Core();
+  template <auto method>
+  Napi::Value Call(const Napi::CallbackInfo& info);
   int SendValue(napi_env env, napi_value value, bool queue);
   void ReportMemory(napi_env env);
 
