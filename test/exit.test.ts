@@ -499,13 +499,16 @@ describe('the file of an ipc listener', () => {
   test('is gone if the listener was closed while it took the path', async () => {
     const folder = tempFolder()
     const run = inProcess(async ({ lib, fs, say, turn }, folder) => {
+      const net = await import('node:net')
       const file = `${folder}/pair.ipc`
       for (let meanwhile = 0; meanwhile < 10;) {
-        // The file of a dead listener: it is looked at twice, with a pause.
-        const dead = new lib.PairSocket()
-        const listener = await dead.listen(`ipc://${folder}/dead.ipc`)
+        // The file of a dead listener: it takes a while to be taken over.
+        const dead = net.createServer()
+        await new Promise<void>((done) =>
+          dead.listen(`${folder}/dead.ipc`, done)
+        )
         fs.linkSync(`${folder}/dead.ipc`, file)
-        await listener.close()
+        await new Promise((done) => dead.close(done))
 
         const sock = new lib.PairSocket()
         let outcome = ''
