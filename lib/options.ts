@@ -102,7 +102,7 @@ export function checkTimeout(
   }
 }
 
-function checkBoolean(name: string, value: unknown): void {
+export function checkBoolean(name: string, value: unknown): void {
   if (typeof value !== 'boolean') {
     throw argumentError(
       'ERR_INVALID_ARG_TYPE',
@@ -183,6 +183,24 @@ export interface WaitOptions {
   timeout?: number | undefined
 }
 
+/** Options of {@link PairSocket.dial}. */
+export interface DialOptions extends WaitOptions {
+  /**
+   * Resolve at once and keep dialing in the background until a peer answers.
+   * Default: false, which rejects when the first attempt fails.
+   */
+  retry?: boolean | undefined
+}
+
+/** Options of {@link PairSocket.close}. */
+export interface CloseOptions {
+  /**
+   * How long to wait, in milliseconds, until the peer has everything. 0:
+   * close now. Default: `Infinity`.
+   */
+  timeout?: number | undefined
+}
+
 export function checkWaitOptions(options: WaitOptions): void {
   checkObject('options', options)
   if (options.signal !== undefined) checkSignal(options.signal)
@@ -203,9 +221,7 @@ export function checkNames(options: WaitOptions, own?: string): void {
 }
 
 /** Of a call that takes nothing but a timeout. */
-export function checkTimeoutOption(options: {
-  timeout?: number | undefined
-}): void {
+export function checkTimeoutOption(options: CloseOptions): void {
   checkObject('options', options)
   if (options.timeout !== undefined) checkTimeout('timeout', options.timeout)
   for (const name in options) {

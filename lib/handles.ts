@@ -1,6 +1,6 @@
 import type { NngError } from './errors'
 
-/** How an endpoint reaches its socket to be closed. */
+/** How an endpoint reaches its socket to be closed; called once. */
 export type CloseEndpoint = () => Promise<void>
 
 abstract class Endpoint {
@@ -10,6 +10,7 @@ abstract class Endpoint {
    */
   readonly url: string
   readonly #close: CloseEndpoint
+  #closing: Promise<void> | undefined
 
   /** @internal Made by `PairSocket`. */
   constructor(url: string, close: CloseEndpoint) {
@@ -24,7 +25,7 @@ abstract class Endpoint {
    * the next peer. Does nothing the second time.
    */
   close(): Promise<void> {
-    return this.#close()
+    return (this.#closing ??= this.#close())
   }
 
   [Symbol.asyncDispose](): Promise<void> {
