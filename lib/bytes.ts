@@ -61,6 +61,38 @@ export function sizeOf(bytes: Bytes): number {
   return length.call(bytes)
 }
 
+/** Whether it has more than `max` bytes, given what `sizeOf` said. */
+export function isLarger(bytes: Bytes, size: number, max: number): boolean {
+  // No character takes more than three bytes.
+  if (size * 3 <= max) return false
+  return (typeof bytes === 'string' ? Buffer.byteLength(bytes) : size) > max
+}
+
+/** A copy of an iterable, or undefined if it is none. Fails with what it throws. */
+export function listOf(messages: unknown): unknown[] | undefined {
+  const iterable = messages as Iterable<unknown> | null | undefined
+  return typeof iterable?.[Symbol.iterator] === 'function'
+    ? [...iterable]
+    : undefined
+}
+
+/**
+ * Makes bytes of a list, in place. Returns the sum of what `sizeOf` says, or
+ * -1 if one of them has more than `max` bytes.
+ */
+export function allToBytes(list: unknown[], max: number): number {
+  let sum = 0
+  let fits = true
+  for (let i = 0; i < list.length; i++) {
+    const bytes = toBytes(list[i])
+    const size = sizeOf(bytes)
+    list[i] = bytes
+    sum += size
+    if (isLarger(bytes, size, max)) fits = false
+  }
+  return fits ? sum : -1
+}
+
 function checkMemory(bytes: Uint8Array): void {
   try {
     keys.call(bytes)

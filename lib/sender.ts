@@ -1,4 +1,12 @@
-import { sizeOf, toBytes, type Bytes, type MessageData } from './bytes'
+import {
+  allToBytes,
+  isLarger,
+  listOf,
+  sizeOf,
+  toBytes,
+  type Bytes,
+  type MessageData
+} from './bytes'
 import {
   NNG,
   NngError,
@@ -28,13 +36,6 @@ const AHEAD_BYTES = 512 * 1024
 const AHEAD_MS = 5
 // Where it is worth asking.
 const LARGE = 16 * 1024
-
-function isIterable(messages: unknown): messages is Iterable<unknown> {
-  const iterator: unknown = (
-    messages as Iterable<unknown> | null | undefined
-  )?.[Symbol.iterator]
-  return typeof iterator === 'function'
-}
 
 /** Who waits until so many messages, of all that were accepted, are done. */
 interface Waiter {
@@ -92,7 +93,9 @@ export class Sender {
     const size = sizeOf(bytes)
     if (aborted) return Promise.reject(reasonOf(signal))
     if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
-    if (this.#tooLarge(bytes, size)) return this.#failed(NNG.EMSGSIZE, entry)
+    if (isLarger(bytes, size, this.#maxSize)) {
+      return this.#failed(NNG.EMSGSIZE, entry)
+    }
     const status = this.#send(bytes, size, timeout !== 0)
     switch (status) {
       case SEND_ACCEPTED:
@@ -111,7 +114,9 @@ export class Sender {
     const bytes = toBytes(data)
     const size = sizeOf(bytes)
     if (this.#closed) throw this.#error(NNG.ECLOSED, entry)
-    if (this.#tooLarge(bytes, size)) throw this.#error(NNG.EMSGSIZE, entry)
+    if (isLarger(bytes, size, this.#maxSize)) {
+      throw this.#error(NNG.EMSGSIZE, entry)
+    }
     const status = this.#send(bytes, size, false)
     if (status < 0) throw this.#error(-status, entry)
     return status === SEND_ACCEPTED
@@ -127,7 +132,7 @@ export class Sender {
     const aborted = signal?.aborted === true
     let list: unknown[] | undefined
     try {
-      if (isIterable(messages)) list = [...messages]
+      list = listOf(messages)
     } catch (error) {
       // The iterable's own: the stack of the call is not put on it.
       return Promise.reject(error)
@@ -139,7 +144,7 @@ export class Sender {
           (messages === null ? 'null' : typeof messages)
       )
     }
-    const bytes = this.#toBytes(list)
+    const bytes = allToBytes(list, this.#maxSize)
     if (aborted) return Promise.reject(reasonOf(signal))
     if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
     if (bytes < 0) return this.#failed(NNG.EMSGSIZE, entry)
@@ -245,20 +250,6 @@ export class Sender {
     this.#drains = undefined
   }
 
-  /** Makes bytes of a list, in place; how many, or -1: one is too large. */
-  #toBytes(list: unknown[]): number {
-    let sum = 0
-    let fits = true
-    for (let i = 0; i < list.length; i++) {
-      const bytes = toBytes(list[i])
-      const size = sizeOf(bytes)
-      list[i] = bytes
-      sum += size
-      if (this.#tooLarge(bytes, size)) fits = false
-    }
-    return fits ? sum : -1
-  }
-
   /**
    * How much of a list is sent before the event loop gets a turn. The list is
    * ours, but what became of the memory meanwhile is the caller's doing.
@@ -270,7 +261,9 @@ export class Sender {
     while (end < last && bytes < STREAK_BYTES) {
       const data = list[end++]!
       const size = sizeOf(data)
-      if (this.#tooLarge(data, size)) throw new NngError(NNG.EMSGSIZE, 'send')
+      if (isLarger(data, size, this.#maxSize)) {
+        throw new NngError(NNG.EMSGSIZE, 'send')
+      }
       bytes += size
     }
     return { end, bytes }
@@ -296,15 +289,6 @@ export class Sender {
       next = sent
     }
     return next
-  }
-
-  #tooLarge(bytes: Bytes, size: number): boolean {
-    // No character takes more than three bytes.
-    if (size * 3 <= this.#maxSize) return false
-    return (
-      (typeof bytes === 'string' ? Buffer.byteLength(bytes) : size) >
-      this.#maxSize
-    )
   }
 
   #error(errno: number, entry: Entry): NngError {
