@@ -5,7 +5,14 @@ import { checkBoolean, type DialOptions, type WaitOptions } from './options'
 import { Pending } from './pending'
 import { throwIfAborted } from './signals'
 import { sleep } from './time'
-import { dialUrl, listenUrl, lookupError, nameToLookUp, parseUrl } from './url'
+import {
+  dialUrl,
+  listenUrl,
+  lookupError,
+  nameToLookUp,
+  parseUrl,
+  type Address
+} from './url'
 
 /** A listener or dialer that is open. */
 export interface OpenEndpoint {
@@ -61,7 +68,7 @@ export class Endpoints {
   #dials: Map<number, Dialing> | undefined
   #lookups: Map<number, Lookup> | undefined
   // Of the calls of listen() that are under way.
-  #listens: Set<EndpointContext> | undefined
+  #listens: Map<EndpointContext, Address> | undefined
   #referenced = true
   #stopped = false
   #ended = false
@@ -81,7 +88,7 @@ export class Endpoints {
     const address = parseUrl(url, 'listen')
     this.#checkOpen('listen', url)
     const context = this.#newContext('Listener')
-    ;(this.#listens ??= new Set()).add(context)
+    ;(this.#listens ??= new Map()).set(context, address)
     this.#updateKeepAlive()
     try {
       const host = nameToLookUp(address)
@@ -170,13 +177,18 @@ export class Endpoints {
   }
 
   /** That of the call whose endpoint made a connection. */
-  contextOf({ dialed, endpoint }: NativePeer): EndpointContext | undefined {
+  contextOf(peer: NativePeer): EndpointContext | undefined {
+    const { dialed, endpoint } = peer
     const known = this.#open.get(keyOf(endpoint, dialed))
     if (known !== undefined) return known.context
     if (dialed) return this.#dials?.get(endpoint)?.context
-    // Somebody was quicker than the news that it listens.
-    const [first] = this.#listens ?? []
-    return first
+    // Somebody was quicker than the news that it listens. If several calls are
+    // under way over tcp, it was the first most likely.
+    for (const [context, address] of this.#listens ?? []) {
+      const path = address.transport === 'ipc' ? address.path : undefined
+      if (path === (peer.ipc ? peer.address : undefined)) return context
+    }
+    return undefined
   }
 
   /** The first attempt of a dialer has ended. */
