@@ -13,10 +13,46 @@ const WORKERS = Number(
     (process.env.NNG_PAIR_DRIVER === 'thread' ? 6 : 20)
 )
 const ROUNDS = Number(process.env.NNG_PAIR_WORKER_ROUNDS ?? 3)
+// Of each of two workers: NNG_PAIR_CLOSES=500 is a thousand.
+const CLOSES = Number(process.env.NNG_PAIR_CLOSES ?? 20)
 // Far more than it takes.
 const ROUND_WITHIN_MS = 20_000
 
 const SUCCESS = { code: 0, signal: null }
+
+/** Closes pairs of sockets with traffic both ways, one after the other. */
+const closer: Main<[at: string, closes: number]> = async (
+  { lib, turn },
+  at,
+  closes
+) => {
+  for (let i = 0; i < closes; i++) {
+    const sockets = [new lib.PairSocket(), new lib.PairSocket()] as const
+    const [listening, dialing] = sockets
+    const { url } = await listening.listen(at)
+    await dialing.dial(url)
+    // Some go straight to the kernel, some have to wait.
+    const message = Buffer.alloc([10, 5000, 300_000][i % 3]!, i)
+    let arrived = 0
+    const busy = sockets.flatMap((sock) => [
+      (async () => {
+        for (;;) await sock.send(message)
+      })().catch(() => {}),
+      (async () => {
+        for (; ; arrived++) await sock.recv()
+      })().catch(() => {})
+    ])
+    const enough = i % 10
+    while (arrived < enough) await turn()
+    // The one or the other, or both at once, with time to say goodbye or none.
+    const options = { timeout: i % 4 === 0 ? 0 : 20 }
+    await Promise.all(
+      sockets.slice(i % 3 === 0 ? 0 : 1).map((sock) => sock.close(options))
+    )
+    await Promise.all(sockets.map((sock) => sock.close({ timeout: 0 })))
+    await Promise.all(busy)
+  }
+}
 
 /** Listens for some sockets of its left neighbour, dials its right one's. */
 const neighbour: Main<[at: string, count: number, messages: number]> = async (
@@ -84,6 +120,25 @@ describe.each(transports)('workers over %s', (transport) => {
     )
     expect(await ending(run)).toEqual(SUCCESS)
     expect(run.lines).toEqual(['0 0 0 0 0 0'])
+  })
+
+  test('two of them close under traffic at once', async () => {
+    const run = inProcess(
+      async ({ once, say, startWorker }, closer, at, closes) => {
+        const codes = await Promise.all(
+          ['a', 'b'].map(async (name) => {
+            const own = at.startsWith('ipc') ? `${at}.${name}` : at
+            return (await once(startWorker(closer, own, closes), 'exit'))[0]
+          })
+        )
+        say(codes.join(' '))
+      },
+      String(closer),
+      freeUrl(transport),
+      CLOSES
+    )
+    expect(await ending(run, 10_000 + CLOSES * 1000)).toEqual(SUCCESS)
+    expect(run.lines).toEqual(['0 0'])
   })
 
   test('come, and go in a flood, as peers of one socket', async () => {
