@@ -29,8 +29,7 @@ const stockNng = {
   ]
 }
 
-// What each program shows, and what it is to fail without. Those of pair0 hold one of NNG's own
-// threads up in the middle of a callback, so they run on those; call_from_callback needs NNG's own locks.
+// What each program shows, and what it is to fail without. call_from_callback needs NNG's own locks.
 const faults = [
   { program: 'close_under_traffic', without: stockPlatform },
   { program: 'peer_dies_under_traffic', without: stockPlatform },
@@ -43,26 +42,7 @@ const faults = [
     without: stockPlatform,
     args: ['calls']
   },
-  {
-    program: 'late_receive',
-    mend: stockPlatform,
-    without: stockNng
-  },
-  {
-    program: 'send_while_closing',
-    mend: stockPlatform,
-    without: stockNng
-  },
-  {
-    program: 'late_send',
-    mend: stockPlatform,
-    without: stockNng
-  },
-  {
-    program: 'call_after_close',
-    mend: stockPlatform,
-    without: stockNng
-  },
+  { program: 'message_in_pair0', without: stockNng },
   { program: 'busy_backoff', without: stockNng },
   { program: 'localhost_families', without: stockNng },
   { program: 'every_address', without: stockPlatform },
