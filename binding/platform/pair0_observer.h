@@ -27,7 +27,11 @@ typedef struct pair0_observer {
   void *arg;
 } pair0_observer;
 
-// Socket option (pointer, write only): set it before the first endpoint.
+// Socket option (pointer, write only): set it before the first endpoint. From
+// then on no message passes pair0: nng_send() and nng_recv() of the socket, and
+// all that are like them, fail with NNG_ENOTSUP, and a message that a peer's
+// connection hands to pair0 ends it with NNG_EPROTO. Whoever observes attaches
+// to the connection when PAIR0_START comes, and moves the messages (conn.h).
 #define PAIR0_OPT_OBSERVER "nng-pair:observer"
 
 #ifdef __cplusplus
