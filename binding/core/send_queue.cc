@@ -289,6 +289,7 @@ void SendQueue::SendFrames(const uint8_t* frames, size_t size, size_t count,
     if (written > 0) nng_pair_conn_fail(connection_, NNG_ENOMEM);
     return;
   }
+  const size_t before = chunk->end - chunk->written;
   std::memcpy(chunk->memory.data() + chunk->end, frames + begin, size);
   if (written > 0) {
     // It is the first one: all that was ahead of it has been written.
@@ -297,9 +298,13 @@ void SendQueue::SendFrames(const uint8_t* frames, size_t size, size_t count,
   }
   chunk->end += size;
   chunk->count += count;
-  unwritten_ += size - written;
+  if (connection_ != nullptr) {
+    // The connection may be another one than when room was promised.
+    if (head != head_) FitHeads(chunk);
+    nng_pair_conn_write_later(connection_);
+  }
+  unwritten_ += chunk->end - chunk->written - before;
   UpdateBytes();
-  if (connection_ != nullptr) nng_pair_conn_write_later(connection_);
 }
 
 // The line.

@@ -136,10 +136,11 @@ class SendQueue {
 
   const size_t limit_;
   nng_stream* connection_ = nullptr;
-  size_t head_ = 0;       // the size of its heads
-  Fifo<Chunk> chunks_;    // accepted
-  Fifo<Chunk> line_;      // each a single one
-  size_t unwritten_ = 0;  // bytes in chunks_
+  size_t head_ = 0;     // the size of its heads
+  Fifo<Chunk> chunks_;  // accepted
+  Fifo<Chunk> line_;    // each a single one
+  // Bytes in chunks_ that the kernel does not have; of use with a connection.
+  size_t unwritten_ = 0;
 
   uint64_t left_line_ = 0;
   uint64_t accepted_ = 0;

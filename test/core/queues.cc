@@ -293,6 +293,7 @@ class Sending {
     queue_.BeginConnection(StreamOf(&c));
     connection_ = &c;
     const uint64_t lost = queue_.lost();
+    Commit();
     Work(Random(60));
     if (Chance(3)) {
       c.room = SIZE_MAX;
@@ -302,10 +303,21 @@ class Sending {
       queue_.Flush();
       CHECK(c.broken || queue_.done() == queue_.accepted());
     }
+    if (Chance(3)) Stage();
     queue_.EndConnection();
     connection_ = nullptr;
     if (memory_fails == 0) CHECK(queue_.lost() - lost <= 1);
     Verify(c, queue_.lost() - lost);
+  }
+
+  // What was staged comes before all else.
+  void Commit() {
+    if (staged_.empty()) return;
+    queue_.SendFrames(frames_.data(), frames_.size(), staged_.size(),
+                      frames_head_);
+    for (Message& message : staged_) accepted_.push_back(std::move(message));
+    staged_.clear();
+    frames_.clear();
   }
 
   void Stop();
@@ -386,23 +398,27 @@ class Sending {
     }
   }
 
+  // Frames that are promised room, and handed over when anything can have
+  // happened: the connection may be full, or another one.
   void SendFrames() {
+    Stage();
+    if (connection_ != nullptr && Chance(8)) connection_->blocked = true;
+    Commit();
+  }
+
+  void Stage() {
     size_t head = 0;
+    LeaveLine();
     const size_t room = queue_.Room(&head);
     if (room == 0) return;
     CHECK(line_.empty());
-    std::vector<uint8_t> frames;
-    size_t count = 0;
+    frames_head_ = head;
     for (size_t n = Random(400); n > 0; n--) {
       Message message(Random(200), static_cast<uint8_t>(n));
-      if (frames.size() + head + message.size() > room) break;
-      AppendFrame(&frames, head, message);
-      accepted_.push_back(std::move(message));
-      count++;
+      if (frames_.size() + head + message.size() > room) break;
+      AppendFrame(&frames_, head, message);
+      staged_.push_back(std::move(message));
     }
-    // Anything can have happened before the frames are handed over.
-    if (connection_ != nullptr && Chance(8)) connection_->blocked = true;
-    if (count > 0) queue_.SendFrames(frames.data(), frames.size(), count, head);
   }
 
   void Cancel(size_t index) {
@@ -469,6 +485,9 @@ class Sending {
   nng_pair::SendQueue queue_;
   Connection* connection_ = nullptr;
   std::deque<Message> accepted_;
+  std::vector<Message> staged_;
+  std::vector<uint8_t> frames_;
+  size_t frames_head_ = 0;
   std::deque<Waiting> line_;
   uint64_t left_line_ = 0;
   uint64_t finished_ = 0;
@@ -487,7 +506,10 @@ void Sending::Stop() {
 void SendSchedule() {
   Sending sending(Random(3) * Random(20));
   for (size_t n = 1 + Random(4); n > 0; n--) {
-    sending.Work(Random(20));
+    if (Chance(2)) {
+      sending.Commit();
+      sending.Work(Random(20));
+    }
     sending.Connect();
   }
   sending.Stop();
