@@ -8,17 +8,38 @@
 #include "nng_ext.h"
 #include "pair0_observer.h"
 
+#define FRAMES 64
+#define AT_ONCE ((size_t)4 * 1024)
+
 // Everything but `received` is guarded by the engine's lock.
 struct traffic {
   nng_socket sock;
   pair0_observer observer;
   nng_stream *conn;  // from PAIR0_START to PAIR0_STOP
-  unsigned char *frame;
+  unsigned char *frames;
   size_t body;
-  size_t frame_size;
-  size_t written;  // of the frame that is being sent
+  size_t size;     // of the frames
+  size_t written;  // of them
   atomic_size_t received;
 };
+
+// The same frames again and again, so many whenever something has come. Without
+// a bound a turn of the engine would last until the kernel takes no more, which
+// is megabytes over tcp, and whoever closes waits for many turns.
+static void on_writable(void *arg) {
+  traffic *t = arg;
+  size_t left = AT_ONCE;
+
+  while (left > 0 && nng_pair_conn_writable(t->conn)) {
+    const size_t rest = t->size - t->written;
+    const size_t size = rest < left ? rest : left;
+    struct iovec iov = {.iov_base = t->frames + t->written, .iov_len = size};
+    const size_t n = nng_pair_conn_write(t->conn, &iov, 1, size);
+
+    t->written = (t->written + n) % t->size;
+    left -= n;
+  }
+}
 
 // What has come is discarded.
 static void on_readable(void *arg) {
@@ -29,35 +50,28 @@ static void on_readable(void *arg) {
   while (nng_pair_conn_readable(t->conn)) {
     if (nng_pair_conn_turn_is_over(t->conn)) {
       nng_pair_conn_read_later(t->conn);
-      return;
+      break;
     }
     atomic_fetch_add(&t->received,
                      nng_pair_conn_read(t->conn, &iov, 1, sizeof(some)));
   }
-}
-
-// The same frame again and again, until the kernel takes no more.
-static void on_writable(void *arg) {
-  traffic *t = arg;
-
-  while (nng_pair_conn_writable(t->conn)) {
-    struct iovec iov = {.iov_base = t->frame + t->written,
-                        .iov_len = t->frame_size - t->written};
-    t->written += nng_pair_conn_write(t->conn, &iov, 1, iov.iov_len);
-    t->written %= t->frame_size;
-  }
+  on_writable(t);
 }
 
 static void begin_frames(traffic *t) {
   const size_t head = nng_pair_conn_head_size(t->conn);
-  size_t size = t->body;
 
-  t->frame[0] = 1;
-  for (size_t i = 1; i <= 8; i++) {
-    t->frame[head - i] = (unsigned char)(size & 0xff);
-    size >>= 8;
+  for (size_t n = 0; n < FRAMES; n++) {
+    unsigned char *frame = t->frames + n * (head + t->body);
+    size_t size = t->body;
+
+    frame[0] = 1;
+    for (size_t i = 1; i <= 8; i++) {
+      frame[head - i] = (unsigned char)(size & 0xff);
+      size >>= 8;
+    }
   }
-  t->frame_size = head + t->body;
+  t->size = FRAMES * (head + t->body);
   t->written = 0;
 }
 
@@ -83,7 +97,7 @@ traffic *traffic_start(nng_socket sock, size_t size) {
 
   CHECK(t != NULL);
   // The longest head takes 9 bytes.
-  CHECK((t->frame = calloc(1, 9 + size)) != NULL);
+  CHECK((t->frames = calloc(FRAMES, 9 + size)) != NULL);
   t->sock = sock;
   t->body = size;
   t->observer = (pair0_observer){observe, t};
@@ -94,7 +108,7 @@ traffic *traffic_start(nng_socket sock, size_t size) {
 void traffic_close(traffic *t) {
   OK(nng_close(t->sock));
   CHECK(t->conn == NULL);
-  free(t->frame);
+  free(t->frames);
   free(t);
 }
 
