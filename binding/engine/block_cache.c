@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine_impl.h"
 
@@ -87,6 +88,31 @@ static int size_class(size_t size) {
 
 static size_t class_size(int class) { return (size_t)1 << (class + MIN_SHIFT); }
 
+// From this size on blocks come from the system and go back there. The C
+// library would keep them in its heap once it has seen a few, and what is in
+// use above them there keeps all of them from going back.
+#define MAPPED_MIN ((size_t)256 * 1024)
+
+static void *block_create(int class) {
+  const size_t size = class_size(class);
+  void *b;
+
+  if (size < MAPPED_MIN) {
+    return malloc(size);
+  }
+  b = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+           0);
+  return b != MAP_FAILED ? b : NULL;
+}
+
+static void block_destroy(void *b, int class) {
+  if (class_size(class) < MAPPED_MIN) {
+    free(b);
+  } else {
+    (void)munmap(b, class_size(class));
+  }
+}
+
 static block *pop(pool *p, int class) {
   block *b;
 
@@ -137,7 +163,7 @@ void *nni_alloc(size_t size) {
     return size > 0 ? malloc(size) : NULL;
   }
   b = take(class);
-  return b != NULL ? b : malloc(class_size(class));
+  return b != NULL ? b : block_create(class);
 }
 
 void *nni_zalloc(size_t size) {
@@ -156,14 +182,17 @@ void nni_free(void *ptr, size_t size) {
   const int class = size_class(size);
   size_t bytes;
 
-  if (ptr == NULL || class < 0) {
+  if (ptr == NULL) {
+    return;
+  }
+  if (class < 0) {
     free(ptr);
     return;
   }
   bytes = class_size(class);
   if (atomic_fetch_add(&spare, bytes) + bytes > SPARE_LIMIT) {
     atomic_fetch_sub(&spare, bytes);
-    free(ptr);
+    block_destroy(ptr, class);
     return;
   }
   push(&pools[own_pool()], class, ptr);
@@ -186,7 +215,7 @@ bool block_cache_trim(void) {
 
         atomic_fetch_sub(&spare, bytes);
         surplus -= surplus < bytes ? surplus : bytes;
-        free(b);
+        block_destroy(b, class);
       }
     }
   }
