@@ -66,11 +66,6 @@ export class Receiver {
     this.#timeout = timeout
   }
 
-  /** How many calls wait. */
-  get #waiting(): number {
-    return this.#waiters?.size ?? 0
-  }
-
   /** Messages that have crossed from the addon and were not asked for yet. */
   get batched(): number {
     return this.#batch.length - this.#head
@@ -93,12 +88,16 @@ export class Receiver {
 
   /** A message if one is ready and nobody waits for it. */
   tryRecv(): Buffer | undefined {
-    return this.#closed || this.#waiting > 0 ? undefined : this.#next()
+    return this.#closed || (this.#waiters?.size ?? 0) > 0
+      ? undefined
+      : this.#next()
   }
 
   /** The same without a call into the addon: only what has crossed already. */
   tryBatched(): Buffer | undefined {
-    return this.batched === 0 || this.#waiting > 0 ? undefined : this.#next()
+    return this.batched === 0 || (this.#waiters?.size ?? 0) > 0
+      ? undefined
+      : this.#next()
   }
 
   /** Whether what comes of a message is to wait until others had their turn: `hold`. */
@@ -130,7 +129,7 @@ export class Receiver {
     const { signal, timeout = this.#timeout } = options
     if (signal?.aborted) return Promise.reject(reasonOf(signal))
     if (this.#closed) return this.#failed(NNG.ECLOSED, entry)
-    if (this.#waiting === 0) {
+    if ((this.#waiters?.size ?? 0) === 0) {
       const result = timeout === 0 ? this.#ready(max) : this.#readyOrArm(max)
       if (result !== undefined) {
         if (!Array.isArray(result)) return this.settle(result)
@@ -219,7 +218,7 @@ export class Receiver {
       arena.at,
       sizes,
       large,
-      Math.max(wanted, this.#waiting)
+      Math.max(wanted, this.#waiters?.size ?? 0)
     )
     if (n === 0) return NONE
     this.#large = large.length > 0

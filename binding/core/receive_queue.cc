@@ -159,8 +159,36 @@ bool ReceiveQueue::Count(size_t limit) {
   while (NextIsWhole()) {
     if (counted_ >= limit) return true;
     CountNext();
+    CountSmall(limit);
   }
   return false;
+}
+
+// The small messages that follow in the same block, in one go: most of a stream
+// of them is counted here.
+void ReceiveQueue::CountSmall(size_t limit) {
+  if (next_ == segments_.size() || segments_[next_].head == 0) return;
+  Segment& segment = segments_[next_];
+  const uint8_t* const frames = segment.memory.data();
+  const size_t head = segment.head;
+  size_t at = segment.counted;
+  size_t n = 0;
+  uint64_t bytes = 0;
+  uint64_t size = 0;
+  while (counted_ + n < limit &&
+         ReadFrameHead(head, frames + at, segment.read - at, &size) ==
+             FrameHead::kComplete &&
+         size <= kSmall && size <= segment.read - at - head &&
+         !IsTooLarge(size)) {
+    at += head + static_cast<size_t>(size);
+    bytes += size;
+    n++;
+  }
+  segment.counted = at;
+  counted_ += n;
+  SetBytes(this->bytes() + bytes);
+  total_messages_ += n;
+  total_bytes_ += bytes;
 }
 
 // A block with room behind the bytes that are there. A message that is not

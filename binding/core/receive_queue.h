@@ -94,6 +94,7 @@ class ReceiveQueue {
   bool IsTooLarge(uint64_t size) const;
   bool NextIsWhole();
   void CountNext();
+  void CountSmall(size_t limit);
   bool BeginLarge(size_t at, uint64_t size);
   Segment* BlockToReadInto();
   void DropTaken();
