@@ -3,8 +3,8 @@
 
 import { availableParallelism } from 'node:os'
 import type { PairSocket } from '../lib'
-import { ending, sourceInProcess, type Main } from './support/childProcess'
-import { Run } from './support/command'
+import { ending, inProcessUnder, type Main } from './support/childProcess'
+import type { Run } from './support/command'
 import {
   freeUrl,
   socket,
@@ -27,11 +27,8 @@ function run<A extends string[]>(
   main: Main<A>,
   ...args: A
 ): Run {
-  return new Run(
-    process.execPath,
-    ['-e', sourceInProcess(String(main), ...args)],
-    { env: { ...process.env, NNG_PAIR_BUSY_POLL_US: String(microseconds) } }
-  )
+  const env = { ...process.env, NNG_PAIR_BUSY_POLL_US: String(microseconds) }
+  return inProcessUnder({ env }, main, ...args)
 }
 
 /**

@@ -6,8 +6,8 @@ import * as net from 'node:net'
 import * as path from 'node:path'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { cats, installed, runCat, type Cat } from './support/cats'
-import { sourceInProcess, type Main } from './support/childProcess'
-import { Run } from './support/command'
+import { inProcessUnder, type Main } from './support/childProcess'
+import type { Run } from './support/command'
 import { leaveDeadListener } from './support/deadListener'
 import { canPreload, preloading } from './support/preload'
 import { Starters, type Outcome } from './support/starters'
@@ -405,11 +405,7 @@ function inProcessAs<A extends readonly unknown[]>(
     Object.keys(variables).length === 0
       ? process.env
       : preloading('listen', variables)
-  return new Run(
-    process.execPath,
-    ['-e', sourceInProcess(String(main), ...args)],
-    { ...account.as, env }
-  )
+  return inProcessUnder({ ...account.as, env }, main, ...args)
 }
 
 const listenAndSay: Main<[string]> = async ({ lib, say }, url) => {

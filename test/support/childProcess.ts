@@ -49,6 +49,16 @@ export function inProcessWith<A extends readonly unknown[]>(
   return new Run(process.execPath, [...nodeOptions, '-e', source])
 }
 
+/** The same with options for the process: its environment, its user. */
+export function inProcessUnder<A extends readonly unknown[]>(
+  options: ConstructorParameters<typeof Run>[2],
+  main: Main<A>,
+  ...args: A
+): Run {
+  const source = sourceInProcess(String(main), ...args)
+  return new Run(process.execPath, ['-e', source], options)
+}
+
 /** What node is to run for the source of a function, and its arguments. */
 export function sourceInProcess(main: string, ...args: unknown[]): string {
   buildIfStale()

@@ -1,5 +1,5 @@
-import { sourceInProcess, type Main } from './childProcess'
-import { Run } from './command'
+import { inProcessUnder, type Main } from './childProcess'
+import type { Run } from './command'
 import { canPreload, preloading } from './preload'
 
 /** Whether processes can be given names: a library is preloaded for that. */
@@ -14,15 +14,10 @@ export function inProcessNaming<A extends readonly unknown[]>(
   main: Main<A>,
   ...args: A
 ): Run {
-  return new Run(
-    process.execPath,
-    ['-e', sourceInProcess(String(main), ...args)],
-    {
-      env: preloading('getaddrinfo', {
-        TEST_NAMES: Object.entries(names)
-          .map(([name, words]) => `${name} ${words}`)
-          .join('\n')
-      })
-    }
-  )
+  const env = preloading('getaddrinfo', {
+    TEST_NAMES: Object.entries(names)
+      .map(([name, words]) => `${name} ${words}`)
+      .join('\n')
+  })
+  return inProcessUnder({ env }, main, ...args)
 }
