@@ -191,6 +191,14 @@ void ReceiveQueue::CountSmall(size_t limit) {
   total_bytes_ += bytes;
 }
 
+// A new block for frames of this connection; false: there is no memory.
+bool ReceiveQueue::MakeBlock(Segment* block) {
+  block->memory = Bytes::Allocate(kBlock);
+  block->head = head_;
+  if (!block->memory) Fail(NNG_ENOMEM);
+  return static_cast<bool>(block->memory);
+}
+
 // A block with room behind the bytes that are there. A message that is not
 // whole moves to the front of it.
 ReceiveQueue::Segment* ReceiveQueue::BlockToReadInto() {
@@ -207,12 +215,7 @@ ReceiveQueue::Segment* ReceiveQueue::BlockToReadInto() {
     }
   }
   Segment block;
-  block.memory = Bytes::Allocate(kBlock);
-  if (!block.memory) {
-    Fail(NNG_ENOMEM);
-    return nullptr;
-  }
-  block.head = head_;
+  if (!MakeBlock(&block)) return nullptr;
   if (left > 0) {
     Segment& last = segments_.back();
     std::memcpy(block.memory.data(), last.memory.data() + last.counted, left);
@@ -232,12 +235,7 @@ bool ReceiveQueue::ReadFrom(nng_stream* connection) {
       segments_.back().read < segments_.back().memory.size()) {
     // The rest of a large message, and little of what is behind it.
     Segment ahead;
-    ahead.memory = Bytes::Allocate(kBlock);
-    if (!ahead.memory) {
-      Fail(NNG_ENOMEM);
-      return false;
-    }
-    ahead.head = head_;
+    if (!MakeBlock(&ahead)) return false;
     Segment& large = segments_.back();
     const size_t rest = large.memory.size() - large.read;
     iov[0] = {large.memory.data() + large.read, rest};

@@ -96,6 +96,7 @@ class ReceiveQueue {
   void CountNext();
   void CountSmall(size_t limit);
   bool BeginLarge(size_t at, uint64_t size);
+  bool MakeBlock(Segment* block);
   Segment* BlockToReadInto();
   void DropTaken();
   void PopFront();

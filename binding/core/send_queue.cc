@@ -22,6 +22,21 @@ constexpr size_t kWorthAWrite = size_t{32} * 1024;
 // How many pieces of memory one write takes.
 constexpr int kPieces = 64;
 
+// How many bytes the whole frames at the front of `size` bytes are, and how
+// many frames.
+size_t WholeFrames(size_t head, const uint8_t* frames, size_t size,
+                   size_t* count) {
+  size_t at = 0;
+  *count = 0;
+  while (at + head <= size) {
+    const size_t frame = WholeFrameSize(head, frames + at);
+    if (at + frame > size) break;
+    at += frame;
+    ++*count;
+  }
+  return at;
+}
+
 }  // namespace
 
 OutgoingMessage OutgoingMessage::Allocate(size_t size) {
@@ -41,7 +56,7 @@ bool SendQueue::Writable() const {
 
 void SendQueue::BeginConnection(nng_stream* connection) {
   connection_ = connection;
-  head_ = nng_pair_conn_head_size(connection);
+  head_ = HeadSize(nng_pair_conn_is_ipc(connection));
   unwritten_ = 0;
   for (size_t i = 0; i < chunks_.size(); i++) {
     FitHeads(&chunks_[i]);
@@ -266,14 +281,8 @@ void SendQueue::SendFrames(const uint8_t* frames, size_t size, size_t count,
     }
   }
   // From the first message on that the kernel has not whole.
-  size_t begin = 0;
   size_t whole = 0;
-  while (begin + head <= written) {
-    const size_t frame = WholeFrameSize(head, frames + begin);
-    if (begin + frame > written) break;
-    begin += frame;
-    whole++;
-  }
+  const size_t begin = WholeFrames(head, frames, written, &whole);
   if (whole > 0) Done(whole, begin - whole * head, true);
   count -= whole;
   size -= begin;
@@ -394,17 +403,16 @@ size_t SendQueue::Advance(size_t size) {
     chunk.written += part;
     if (chunk.written < chunk.end) {
       if (!chunk.single) {
-        while (chunk.begin + chunk.head <= chunk.written) {
-          const size_t frame =
-              WholeFrameSize(chunk.head, chunk.memory.data() + chunk.begin);
-          if (chunk.begin + frame > chunk.written) break;
-          chunk.begin += frame;
-          chunk.count--;
-          Done(1, frame - chunk.head, true);
-        }
+        size_t whole = 0;
+        const size_t frames =
+            WholeFrames(chunk.head, chunk.memory.data() + chunk.begin,
+                        chunk.written - chunk.begin, &whole);
+        chunk.begin += frames;
+        chunk.count -= whole;
+        Done(whole, frames - whole * chunk.head, true);
       }
       chunk.started =
-          chunk.started && chunk.single ? true : chunk.written > chunk.begin;
+          (chunk.single && chunk.started) || chunk.written > chunk.begin;
       break;
     }
     Done(chunk.count,

@@ -11,6 +11,7 @@
 #include "../platform/nng_ext.h"
 #include "../stream/conn.h"
 #include "engine_scope.h"
+#include "sp_frame.h"
 
 namespace nng_pair {
 
@@ -160,7 +161,7 @@ void Socket::BeginConnection(uint32_t pipe) {
   if (nng_pair_pipe_conn(PipeOf(pipe), &conn_) != 0) return;
   conn_pipe_ = pipe;
   nng_pair_conn_attach(conn_, &user, this);
-  in_.BeginConnection(nng_pair_conn_head_size(conn_));
+  in_.BeginConnection(HeadSize(nng_pair_conn_is_ipc(conn_)));
   out_.BeginConnection(conn_);
 }
 

@@ -19,6 +19,8 @@ constexpr size_t kTcpHead = 8;
 constexpr size_t kIpcHead = 9;
 constexpr size_t kMaxHead = kIpcHead;
 
+constexpr size_t HeadSize(bool ipc) { return ipc ? kIpcHead : kTcpHead; }
+
 // Compilers make one instruction of each of these.
 inline uint64_t LoadBigEndian(const uint8_t* at) {
   return uint64_t{at[0]} << 56 | uint64_t{at[1]} << 48 | uint64_t{at[2]} << 40 |

@@ -23,15 +23,15 @@ static struct {
 } engines = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 void engine_trim_later(void) {
-  bool tended;
+  bool any;
 
   leaf_lock(&engines.mutex);
-  if ((tended = engines.first != NULL)) {
+  if ((any = engines.first != NULL)) {
     atomic_store(&engines.first->trims, true);
     poller_signal(engines.first->poller);
   }
   leaf_unlock(&engines.mutex);
-  if (!tended) {
+  if (!any) {
     block_cache_abandon();
   }
 }

@@ -59,7 +59,7 @@ extern bool engine_run_tasks(engine *);
 // What a small message counts besides its bytes: empty ones take time, too.
 #define MESSAGE_COST ((size_t)64)
 
-// conn.c: sees to the connections that are due.
+// conn.c: sees to the connections with something to be done.
 extern void engine_pending_init(engine *);
 extern void engine_serve_pending(engine *);
 // conn.c: reads from the most recent one, without asking the poller.

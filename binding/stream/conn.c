@@ -481,8 +481,8 @@ void nng_pair_conn_attach(nng_stream *s, const nng_pair_conn_user *user,
 
 void nng_pair_conn_detach(nng_stream *s) { ((conn *)s)->user = NULL; }
 
-size_t nng_pair_conn_head_size(const nng_stream *s) {
-  return ((const conn *)s)->ipc ? 9 : 8;
+bool nng_pair_conn_is_ipc(const nng_stream *s) {
+  return ((const conn *)s)->ipc;
 }
 
 bool nng_pair_conn_readable(const nng_stream *s) {

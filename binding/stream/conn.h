@@ -38,9 +38,8 @@ extern void nng_pair_conn_attach(nng_stream *, const nng_pair_conn_user *,
                                  void *arg);
 extern void nng_pair_conn_detach(nng_stream *);
 
-// How many bytes come before the body of each message: the SP mapping for ipc
-// differs from that for tcp (core/sp_frame.h).
-extern size_t nng_pair_conn_head_size(const nng_stream *);
+// Whether it is ipc, and not tcp: the framing differs (core/sp_frame.h).
+extern bool nng_pair_conn_is_ipc(const nng_stream *);
 
 // Whether a read may find something: bytes, or the end of them.
 extern bool nng_pair_conn_readable(const nng_stream *);

@@ -73,7 +73,7 @@ void AppendFrame(std::vector<uint8_t>* out, size_t head, const Message& body) {
 }
 
 struct Connection {
-  size_t head = nng_pair::kTcpHead;
+  size_t head = nng_pair::HeadSize(Chance(2));
   // What the peer has sent, and how far that was read.
   std::vector<uint8_t> incoming;
   size_t read = 0;
@@ -101,8 +101,8 @@ void* nng_alloc(size_t size) {
 }
 void nng_free(void* data, size_t) { std::free(data); }
 
-size_t nng_pair_conn_head_size(const nng_stream* s) {
-  return reinterpret_cast<const Connection*>(s)->head;
+bool nng_pair_conn_is_ipc(const nng_stream* s) {
+  return reinterpret_cast<const Connection*>(s)->head == nng_pair::kIpcHead;
 }
 bool nng_pair_conn_readable(const nng_stream* s) {
   const auto* c = reinterpret_cast<const Connection*>(s);
@@ -165,7 +165,6 @@ class Receiving {
   // One connection, from its first byte to its end.
   void Connect() {
     Connection c;
-    c.head = Chance(2) ? nng_pair::kTcpHead : nng_pair::kIpcHead;
     std::vector<size_t> ends;
     std::vector<Message> sent;
     int fault = 0;
@@ -289,7 +288,6 @@ class Sending {
 
   void Connect() {
     Connection c;
-    c.head = Chance(2) ? nng_pair::kTcpHead : nng_pair::kIpcHead;
     queue_.BeginConnection(StreamOf(&c));
     connection_ = &c;
     const uint64_t lost = queue_.lost();

@@ -59,7 +59,7 @@ static void on_readable(void *arg) {
 }
 
 static void begin_frames(traffic *t) {
-  const size_t head = nng_pair_conn_head_size(t->conn);
+  const size_t head = nng_pair_conn_is_ipc(t->conn) ? 9 : 8;
 
   for (size_t n = 0; n < FRAMES; n++) {
     unsigned char *frame = t->frames + n * (head + t->body);
