@@ -1,3 +1,5 @@
+// First: it tells a bundle that cannot work before anything else fails in it.
+import './bundled'
 export { PairSocket } from './socket'
 export type { PairSocketStats } from './socket'
 export type { DisconnectReason, PairSocketEvents } from './events'

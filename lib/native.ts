@@ -3,8 +3,10 @@
  * Numbers named `error` are NNG's; 0 means none.
  */
 
+import { createRequire } from 'node:module'
 import * as path from 'node:path'
-import nodeGypBuild = require('node-gyp-build')
+import * as nodeGypBuild from 'node-gyp-build'
+import { bundled, bundledError } from './bundled'
 
 export interface NativeOptions {
   sendBuffer: number
@@ -185,10 +187,15 @@ interface Native {
 }
 
 function load(): Native {
-  const root = path.join(__dirname, '..')
+  const root = bundled
+    ? path.dirname(process.execPath)
+    : path.join(__dirname, '..')
   try {
-    return nodeGypBuild(root) as Native
+    const file = path.resolve(nodeGypBuild.resolve(root))
+    // In a single executable, the `require` of the code itself loads no files.
+    return createRequire(file)(file) as Native
   } catch (cause) {
+    if (bundled) throw bundledError(cause)
     const { platform } = process
     const error = new Error(
       `nng-pair has no binary for ${platform}-${process.arch} ` +

@@ -1,6 +1,5 @@
 // The package has no types of its own.
 declare module 'node-gyp-build' {
-  /** Loads the addon of the package in this folder. */
-  function load(packageFolder: string): unknown
-  export = load
+  /** The file of the addon of the package in this folder. */
+  export function resolve(packageFolder: string): string
 }
