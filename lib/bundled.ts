@@ -8,10 +8,22 @@
 // They are called late, and by their bare names: bundlers know those.
 /* eslint-disable @typescript-eslint/no-require-imports */
 
-/** True: the binary can only be beside the executable, in prebuilds/. */
+// docs/bundling.md has them, too, and test/bundlers tries them.
+const RECIPES = `    webpack     externals: { 'nng-pair': 'node-commonjs nng-pair' }
+    esbuild     --external:nng-pair
+    rollup      external: ['nng-pair']
+    Vite        ssr: { external: ['nng-pair'] }, or for a library
+                build: { rollupOptions: { external: ['nng-pair'] } }
+    Next        serverExternalPackages: ['nng-pair']
+    executable  the package's folder prebuilds beside it
+`
+
+/** True: the binary is {@link binaryBesideExecutable}, or nowhere. */
 export const bundled = !isInPackage()
 
-if (bundled && !hasBinariesBesideExecutable()) throw bundledError()
+export const binaryBesideExecutable = bundled ? findBinary() : undefined
+
+if (bundled && binaryBesideExecutable === undefined) throw bundledError()
 
 function isInPackage(): boolean {
   // There is none in an ES module.
@@ -33,30 +45,45 @@ function isInPackage(): boolean {
   }
 }
 
-function hasBinariesBesideExecutable(): boolean {
-  if (typeof __dirname === 'undefined') return false
+/**
+ * Where a single executable has it. Not found by node-gyp-build, which would
+ * also take another package's, and looks for a file by the code's own
+ * `require`: of that, a single executable warns.
+ */
+function findBinary(): string | undefined {
+  if (typeof __dirname === 'undefined') return undefined
   try {
     const fs = require('node:fs') as typeof import('node:fs')
     const path = require('node:path') as typeof import('node:path')
-    const folder = path.dirname(process.execPath)
-    return fs.existsSync(path.join(folder, 'prebuilds'))
+    const { platform, arch, execPath, env } = process
+    // As node-gyp-build decides it, and so what scripts/prebuild.mjs builds.
+    const libc =
+      env.LIBC ?? (fs.existsSync('/etc/alpine-release') ? 'musl' : 'glibc')
+    const file = path.join(
+      path.dirname(execPath),
+      'prebuilds',
+      `${platform}-${arch}`,
+      `nng-pair${platform === 'linux' ? `.${libc}` : ''}.node`
+    )
+    return fs.existsSync(file) ? file : undefined
   } catch {
-    return false
+    return undefined
   }
 }
 
+/** `cause`: why the binary that is beside the executable cannot be loaded. */
 export function bundledError(cause?: unknown): Error {
-  const error = new Error(
-    'nng-pair was bundled, which leaves its binary behind. Keep the package ' +
-      'out of the bundle, and in node_modules where the program runs:\n\n' +
-      "    webpack     externals: { 'nng-pair': 'node-commonjs nng-pair' }\n" +
-      '    esbuild     --external:nng-pair\n' +
-      "    rollup      external: ['nng-pair']\n" +
-      "    Vite        ssr: { external: ['nng-pair'] }, or for a library\n" +
-      "                build: { rollupOptions: { external: ['nng-pair'] } }\n" +
-      "    Next        serverExternalPackages: ['nng-pair']\n" +
-      "    executable  the package's folder prebuilds beside it\n",
-    cause === undefined ? undefined : { cause }
-  )
+  const error =
+    cause === undefined
+      ? new Error(
+          'nng-pair was bundled, which leaves its binary behind. Keep the ' +
+            'package out of the bundle, and in node_modules where the ' +
+            `program runs:\n\n${RECIPES}`
+        )
+      : new Error(
+          'nng-pair was bundled, and cannot load the binary beside the ' +
+            `executable: ${(cause as Error).message.split('\n', 1)[0]}`,
+          { cause }
+        )
   return Object.assign(error, { code: 'ERR_NNG_PAIR_BUNDLED' })
 }

@@ -6,7 +6,7 @@
 import { createRequire } from 'node:module'
 import * as path from 'node:path'
 import * as nodeGypBuild from 'node-gyp-build'
-import { bundled, bundledError } from './bundled'
+import { binaryBesideExecutable, bundled, bundledError } from './bundled'
 
 export interface NativeOptions {
   sendBuffer: number
@@ -187,11 +187,10 @@ interface Native {
 }
 
 function load(): Native {
-  const root = bundled
-    ? path.dirname(process.execPath)
-    : path.join(__dirname, '..')
+  const root = path.join(__dirname, '..')
   try {
-    const file = path.resolve(nodeGypBuild.resolve(root))
+    const file =
+      binaryBesideExecutable ?? path.resolve(nodeGypBuild.resolve(root))
     // In a single executable, the `require` of the code itself loads no files.
     return createRequire(file)(file) as Native
   } catch (cause) {
