@@ -30,19 +30,24 @@ function isInPackage(): boolean {
   if (typeof __dirname === 'undefined') return false
   try {
     const fs = require('node:fs') as typeof import('node:fs')
+    const path = require('node:path') as typeof import('node:path')
     // The folder above a bundle is usually a package, too, but another one.
     const manifest = fs.readFileSync(`${__dirname}/../package.json`, 'utf8')
     return (
       (JSON.parse(manifest) as { name?: unknown }).name === 'nng-pair' &&
-      // With the source a binary can be built. What copies the files that a
-      // program uses finds the folder of the binaries by its name here.
-      (fs.existsSync(`${__dirname}/../prebuilds`) ||
-        fs.existsSync(`${__dirname}/../CMakeLists.txt`))
+      // What copies the files of a program takes the folder along that is named
+      // like this: the binaries, for any platform. It is to leave the source.
+      (fs.existsSync(path.join(__dirname, '..', 'prebuilds')) ||
+        has(fs, __dirname, 'CMakeLists.txt'))
     )
   } catch {
     // No such file; or no such function, in a bundle that is for a browser.
     return false
   }
+}
+
+function has(fs: typeof import('node:fs'), dist: string, name: string) {
+  return fs.existsSync(`${dist}/../${name}`)
 }
 
 /**

@@ -5,7 +5,7 @@
 
 import { createRequire } from 'node:module'
 import * as path from 'node:path'
-import * as nodeGypBuild from 'node-gyp-build'
+import nodeGypBuild = require('node-gyp-build')
 import { binaryBesideExecutable, bundled, bundledError } from './bundled'
 
 export interface NativeOptions {
@@ -187,15 +187,20 @@ interface Native {
 }
 
 function load(): Native {
-  const root = path.join(__dirname, '..')
   try {
-    const file =
-      binaryBesideExecutable ?? path.resolve(nodeGypBuild.resolve(root))
-    // In a single executable, the `require` of the code itself loads no files.
-    return createRequire(file)(file) as Native
+    if (binaryBesideExecutable !== undefined) {
+      // The `require` of a single executable's own code loads no files.
+      return createRequire(binaryBesideExecutable)(
+        binaryBesideExecutable
+      ) as Native
+    }
+    // Known in this form by what copies a program's files (bundled.ts), which
+    // would take the whole package along for a path.join() of this.
+    return nodeGypBuild(`${__dirname}/..`) as Native
   } catch (cause) {
     if (bundled) throw bundledError(cause)
     const { platform } = process
+    const root = path.dirname(__dirname)
     const error = new Error(
       `nng-pair has no binary for ${platform}-${process.arch} ` +
         `(Node-API ${process.versions.napi ?? 'missing'}): ` +
