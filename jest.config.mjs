@@ -13,6 +13,8 @@ export default {
   testMatch: ['**/*.test.ts'],
   testPathIgnorePatterns: [
     '/node_modules/',
+    // With a configuration and packages of their own.
+    '/test/bundlers/',
     ...(process.env.NNG_PAIR_DRIVER === 'thread' ? WITHOUT_AN_ENGINE : [])
   ],
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'test/tsconfig.json' }] },

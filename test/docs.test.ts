@@ -4,6 +4,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { NngError, PairSocket } from '../lib'
+import { bundledError } from '../lib/bundled'
 import { NNG } from '../lib/errors'
 import { defaults } from '../lib/options'
 import { Run, buildIfStale, nngPair, unusedUrl } from './support/command'
@@ -159,6 +160,15 @@ describe('docs/api.md', () => {
     const shown = /`(dial ECONNREFUSED: .*? ')tcp:[^']*'`/.exec(api)?.[1]
     expect(message).toBe(`${shown}${url}'`)
   })
+})
+
+test('docs/bundling.md has what the error of a bundle says', () => {
+  const page = read('docs/bundling.md')
+  const settings = bundledError().message.match(
+    /--external:\S+|\b(?:externals|external|ssr|build|serverExternalPackages): [[{'].*?[\]}'](?=,|$)/gm
+  )!
+  expect(settings.length).toBe(6)
+  for (const setting of settings) expect(page).toContain(setting)
 })
 
 test('docs/architecture.md names every patch', () => {

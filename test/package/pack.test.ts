@@ -167,6 +167,56 @@ describe('installed without scripts and without a compiler', () => {
   )
 })
 
+// With real bundlers: test/bundlers.
+describe('where its code was taken out of it', () => {
+  // Such a folder is a package, too, and may have binaries: its own.
+  test.each([
+    ['another package', '{ "name": "another" }'],
+    ['no package', undefined]
+  ])('into %s, loading says so', async (_, manifest) => {
+    const folder = fs.mkdtempSync(path.join(packed.project, 'bundle-'))
+    const dist = path.join(packed.installed, 'dist')
+    fs.cpSync(dist, path.join(folder, 'dist'), { recursive: true })
+    for (const name of ['prebuilds', 'CMakeLists.txt'])
+      fs.cpSync(path.join(packed.installed, name), path.join(folder, name), {
+        recursive: true
+      })
+    if (manifest !== undefined)
+      fs.writeFileSync(path.join(folder, 'package.json'), manifest)
+    packed.write(
+      'bundle.cjs',
+      `try { require(${JSON.stringify(path.join(folder, 'dist'))}) }
+      catch (error) { console.log(error.code, error.message) }`
+    )
+    const { output } = await packed.node('bundle.cjs')
+    expect(output).toMatch(/^ERR_NNG_PAIR_BUNDLED nng-pair was bundled/)
+    expect(output).toContain('--external:nng-pair')
+    expect(output).not.toContain('cmake-js')
+  })
+
+  test('its ES module needs nothing to say so', async () => {
+    const code = fs.readFileSync(
+      path.join(packed.installed, 'dist', 'bundled.js'),
+      'utf8'
+    )
+    // As esbuild makes one: without __dirname, and no call of require works.
+    packed.write(
+      'bundle.mjs',
+      `const require = (name) => { throw new Error('Dynamic require') }
+      const exports = {}
+      try { ${code.replace('"use strict";', '')} }
+      catch (error) { console.log(error.code) }`
+    )
+    const { output } = await packed.node('bundle.mjs')
+    expect(output).toBe('ERR_NNG_PAIR_BUNDLED\n')
+    const index = fs.readFileSync(
+      path.join(packed.installed, 'dist', 'index.js'),
+      'utf8'
+    )
+    expect(/require\("(.*?)"\)/.exec(index)![1]).toBe('./bundled')
+  })
+})
+
 // Last: this takes the binary away.
 describe('where no binary fits', () => {
   test('loading says so once, and its command helps', async () => {
