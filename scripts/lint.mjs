@@ -18,6 +18,7 @@ function files(folder, ...endings) {
   return readdirSync(folder, { recursive: true })
     .filter((name) => endings.includes(path.extname(name)))
     .map((name) => path.join(folder, name))
+    .filter((file) => !file.includes('node_modules'))
     .sort()
 }
 
