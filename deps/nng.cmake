@@ -51,6 +51,13 @@ set(nng_posix
   src/platform/posix/posix_udp.c
 )
 
+set(nng_windows
+  src/platform/windows/win_debug.c
+  src/platform/windows/win_pipe.c
+  src/platform/windows/win_rand.c
+  src/platform/windows/win_sockaddr.c
+)
+
 # binding/platform has our own in place of these: see the table of faults in the documentation.
 set(nng_posix_replaced
   src/core/taskq.c
@@ -118,11 +125,25 @@ elseif(APPLE)
     NNG_HAVE_LOCALPEERPID
     NNG_HAVE_STRLCPY
   )
+elseif(WIN32)
+  set(nng_sources ${nng_core} ${nng_windows})
+  list(REMOVE_ITEM nng_sources src/core/file.c)
+  list(APPEND nng_defs
+    NNG_PLATFORM_WINDOWS
+    _CRT_RAND_S
+    _CRT_SECURE_NO_WARNINGS
+    # Windows 10: older ones are not supported by Node either.
+    _WIN32_WINNT=0x0A00
+    NTDDI_VERSION=0x0A000008
+  )
 else()
-  message(FATAL_ERROR "nng-pair: ${CMAKE_SYSTEM_NAME} is not supported (Linux and macOS are)")
+  message(FATAL_ERROR
+    "nng-pair: ${CMAKE_SYSTEM_NAME} is not supported (Linux, macOS and Windows are)")
 endif()
 
-if(NNG_PAIR_STOCK_PLATFORM)
+if(NNG_PAIR_STOCK_PLATFORM AND WIN32)
+  message(FATAL_ERROR "nng-pair: on Windows there is no stock platform to build with")
+elseif(NNG_PAIR_STOCK_PLATFORM)
   list(APPEND nng_sources ${nng_posix_replaced})
   if(APPLE)
     list(APPEND nng_sources src/platform/posix/posix_pollq_kqueue.c)
@@ -151,6 +172,10 @@ target_include_directories(nng
   PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/binding/platform
 )
 
-set(THREADS_PREFER_PTHREAD_FLAG ON)
-find_package(Threads REQUIRED)
-target_link_libraries(nng PUBLIC Threads::Threads)
+if(WIN32)
+  target_link_libraries(nng PUBLIC ws2_32 mswsock iphlpapi advapi32 ntdll)
+else()
+  set(THREADS_PREFER_PTHREAD_FLAG ON)
+  find_package(Threads REQUIRED)
+  target_link_libraries(nng PUBLIC Threads::Threads)
+endif()

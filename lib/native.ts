@@ -205,10 +205,10 @@ function load(): Native {
       `nng-pair has no binary for ${platform}-${process.arch} ` +
         `(Node-API ${process.versions.napi ?? 'missing'}): ` +
         `${(cause as Error).message.split('\n', 1)[0]}. ` +
-        (platform === 'linux' || platform === 'darwin'
+        (platform === 'linux' || platform === 'darwin' || platform === 'win32'
           ? 'With a C++ compiler and CMake, build it from the source in the ' +
             `package:\n\n    npx cmake-js@8 compile -d "${root}"\n`
-          : 'It runs on Linux and macOS.'),
+          : 'It runs on Linux, macOS and Windows.'),
       { cause }
     )
     throw Object.assign(error, { code: 'ERR_NNG_PAIR_NO_BINARY' })

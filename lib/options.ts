@@ -34,7 +34,10 @@ export interface PairSocketOptions {
   noDelay?: boolean | undefined
   /** tcp: probe an idle connection (SO_KEEPALIVE). Default: false. */
   keepAlive?: boolean | undefined
-  /** The permission bits of an ipc socket file. Default: 0o600. */
+  /**
+   * The permission bits of an ipc socket file. On Windows, whether everybody on
+   * the machine may connect (0o006) or its user alone. Default: 0o600.
+   */
   ipcMode?: number | undefined
 }
 

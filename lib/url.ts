@@ -6,8 +6,14 @@ export type Address =
   | { transport: 'tcp'; host: string; port: number; url: string }
   | { transport: 'ipc'; path: string; url: string }
 
-// The path of a socket, with its NUL (sun_path): Linux has 108, others 104.
-const MAX_PATH = process.platform === 'linux' ? 107 : 103
+const onWindows = process.platform === 'win32'
+
+// The path of a socket, with its NUL (sun_path): Linux has 108, others 104. A
+// pipe of Windows may be longer, but not in NNG (NNG_MAXADDRLEN).
+const MAX_PATH = onWindows ? 127 : process.platform === 'linux' ? 107 : 103
+
+// How the names of pipes begin on Windows, as node:net wants them.
+const PIPES = /^[\\/]{2}[.?][\\/]pipe[\\/]/i
 
 const TCP = /^(?:\[([0-9a-f:.]+(?:%[\w.-]+)?)\]|([\w.*-]*)):(\d+)\/?$/i
 
@@ -69,7 +75,8 @@ function parseTcp(url: string, rest: string, syscall: Syscall): Address {
   return { transport: 'tcp', host, port, url }
 }
 
-function parseIpc(url: string, path: string, syscall: Syscall): Address {
+function parseIpc(url: string, rest: string, syscall: Syscall): Address {
+  const path = onWindows ? rest.replace(PIPES, '') : rest
   if (path === '') throw invalid(syscall, url, 'the path is missing')
   if (path.includes('\0')) throw invalid(syscall, url, 'the path has a NUL')
   if (Buffer.byteLength(path) > MAX_PATH) {

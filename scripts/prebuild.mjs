@@ -4,8 +4,6 @@
 //   node scripts/prebuild.mjs                           every row, cross-compiled
 //   node scripts/prebuild.mjs --only linux-x64-glibc    one row
 //   node scripts/prebuild.mjs --native                  this machine's row, with its own compiler
-//
-// Windows has no row: the engine (binding/engine) does not exist there.
 
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, stat } from 'node:fs/promises'

@@ -11,6 +11,10 @@ if(NNG_PAIR_ZIG_TARGET MATCHES "-macos")
   # CMake insists on these tools, but only an install step would run them.
   set(CMAKE_INSTALL_NAME_TOOL "${CMAKE_COMMAND}" CACHE FILEPATH "")
   set(CMAKE_OSX_SYSROOT "" CACHE PATH "")
+elseif(NNG_PAIR_ZIG_TARGET MATCHES "-windows")
+  set(CMAKE_SYSTEM_NAME Windows)
+  # CMake insists on a compiler for resources, of which there are none.
+  set(CMAKE_RC_COMPILER "${CMAKE_COMMAND}" CACHE FILEPATH "")
 else()
   set(CMAKE_SYSTEM_NAME Linux)
 endif()

@@ -53,8 +53,12 @@ std::shared_ptr<Environment> Environment::Create(napi_env env,
     End(held, [] {});
     return nullptr;
   }
+#if !defined(_WIN32)
+  // On Windows a library is told of the exit when the other threads have been
+  // ended already, in the middle of anything, with the lock in hand for one.
   static const int registered = std::atexit(&Environment::OnExit);
   (void)registered;  // without it, less is sent at the very end
+#endif
   Living& living = TheLiving();
   Lock lock(living.mutex);
   living.environments.insert(self);

@@ -1,17 +1,31 @@
 #include "uv.h"
 
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <dlfcn.h>
+#endif
 
 namespace nng_pair {
 
 namespace {
+
+// In the program itself, which has libuv in it, or not.
+void* FindInProgram(const char* name) {
+#if defined(_WIN32)
+  return reinterpret_cast<void*>(
+      GetProcAddress(GetModuleHandleW(nullptr), name));
+#else
+  return dlsym(RTLD_DEFAULT, name);
+#endif
+}
 
 struct Table : Uv {
   bool complete = true;
 
   template <typename Function>
   void Look(Function* function, const char* name) {
-    void* symbol = dlsym(RTLD_DEFAULT, name);
+    void* symbol = FindInProgram(name);
     complete = complete && symbol != nullptr;
     *function = reinterpret_cast<Function>(symbol);
   }

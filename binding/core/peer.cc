@@ -1,9 +1,8 @@
 #include "peer.h"
 
-#include <arpa/inet.h>
-#include <net/if.h>
-
 #include <cstring>
+
+#include "../platform/os_net.h"
 
 namespace nng_pair {
 

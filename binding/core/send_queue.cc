@@ -66,6 +66,8 @@ void SendQueue::BeginConnection(nng_stream* connection) {
 }
 
 void SendQueue::EndConnection() {
+  if (connection_ == nullptr) return;
+  (void)Advance(nng_pair_conn_in_flight(connection_), false);
   connection_ = nullptr;
   if (!chunks_.empty() && chunks_.front().started) {
     Chunk& front = chunks_.front();
@@ -229,6 +231,13 @@ bool SendQueue::Start(const uint8_t* data, size_t size, Result* result) {
   return true;
 }
 
+// What is on its way will not be continued.
+void SendQueue::FailIfInFlight() {
+  if (connection_ != nullptr && nng_pair_conn_in_flight(connection_) > 0) {
+    nng_pair_conn_fail(connection_, NNG_ENOMEM);
+  }
+}
+
 SendQueue::Result SendQueue::Send(const uint8_t* data, size_t size,
                                   bool queue) {
   if (line_.empty() && Writable()) {
@@ -240,7 +249,10 @@ SendQueue::Result SendQueue::Send(const uint8_t* data, size_t size,
   }
   if (!queue && (!line_.empty() || !HasRoom())) return Result::kFull;
   OutgoingMessage message = OutgoingMessage::Allocate(size);
-  if (!message) return Result::kNoMemory;
+  if (!message) {
+    FailIfInFlight();
+    return Result::kNoMemory;
+  }
   if (size > 0) std::memcpy(message.body(), data, size);
   return Send(std::move(message), queue);
 }
@@ -296,6 +308,7 @@ void SendQueue::SendFrames(const uint8_t* frames, size_t size, size_t count,
     UpdateBytes();
     // The peer has a part of a message that will not be continued.
     if (written > 0) nng_pair_conn_fail(connection_, NNG_ENOMEM);
+    FailIfInFlight();
     return;
   }
   const size_t before = chunk->end - chunk->written;
@@ -384,17 +397,18 @@ size_t SendQueue::Write(const uint8_t* extra, size_t extra_size) {
       add(extra + done, extra_size - done);
     }
     if (total == 0) {
-      (void)Advance(0);  // there may be some that are lost
+      (void)Advance(0, true);  // there may be some that are lost
       break;
     }
     const size_t n = nng_pair_conn_write(connection_, pieces, count, total);
-    done += Advance(n);
+    done += Advance(n, true);
   }
   return done;
 }
 
-// The kernel has so much more; returns how much of that is behind the chunks.
-size_t SendQueue::Advance(size_t size) {
+// So much more was sent, or else may have been and is lost; returns how much of
+// that is behind the chunks.
+size_t SendQueue::Advance(size_t size, bool sent) {
   while (!chunks_.empty()) {
     Chunk& chunk = chunks_.front();
     const size_t part = std::min(size, chunk.end - chunk.written);
@@ -409,7 +423,7 @@ size_t SendQueue::Advance(size_t size) {
                         chunk.written - chunk.begin, &whole);
         chunk.begin += frames;
         chunk.count -= whole;
-        Done(whole, frames - whole * chunk.head, true);
+        Done(whole, frames - whole * chunk.head, sent);
       }
       chunk.started =
           (chunk.single && chunk.started) || chunk.written > chunk.begin;
@@ -419,7 +433,7 @@ size_t SendQueue::Advance(size_t size) {
          chunk.single || chunk.lost
              ? chunk.body
              : chunk.end - chunk.begin - chunk.count * chunk.head,
-         !chunk.lost);
+         sent && !chunk.lost);
     chunks_.pop_front();
   }
   return size;

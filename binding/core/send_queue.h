@@ -56,7 +56,7 @@ class SendQueue {
 
   // What is here goes to this connection from now on.
   void BeginConnection(nng_stream* connection);
-  // A message of which the kernel has a part is lost with it.
+  // A message of which the peer may have a part is lost with it.
   void EndConnection();
 
   enum class Result { kAccepted, kQueued, kFull, kNoMemory };
@@ -130,7 +130,8 @@ class SendQueue {
   void Lose(Chunk* chunk, size_t bytes);
   // Writes what is accepted and then `extra`; returns how much of that.
   size_t Write(const uint8_t* extra = nullptr, size_t extra_size = 0);
-  size_t Advance(size_t size);
+  size_t Advance(size_t size, bool sent);
+  void FailIfInFlight();
   void Done(uint64_t messages, uint64_t bytes, bool sent);
   void UpdateBytes();
 

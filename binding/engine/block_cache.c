@@ -14,11 +14,9 @@
 
 #include "block_cache.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "engine_impl.h"
 
@@ -43,20 +41,20 @@ typedef struct block {
 } block;
 
 typedef struct {
-  _Alignas(64) pthread_mutex_t mutex;
+  _Alignas(64) os_mutex mutex;
   // Changed under the mutex; without it one may look whether there are any.
   _Atomic(block *) blocks[MAX_SHIFT - MIN_SHIFT + 1];
 } pool;
 
 static pool pools[POOLS];
-static pthread_once_t pools_once = PTHREAD_ONCE_INIT;
+static os_once pools_once = OS_ONCE_INIT;
 static atomic_size_t spare;   // bytes in all of them
 static atomic_size_t unused;  // the least that it was since the last trim
 static atomic_bool watched;   // an engine sees to it that they go back
 
 static void init_pools(void) {
   for (int i = 0; i < POOLS; i++) {
-    pthread_mutex_init(&pools[i].mutex, NULL);
+    os_mutex_init(&pools[i].mutex);
   }
 }
 
@@ -66,7 +64,7 @@ static unsigned own_pool(void) {
   static atomic_uint next;
 
   if (own == 0) {
-    pthread_once(&pools_once, init_pools);
+    os_call_once(&pools_once, init_pools);
     own = atomic_fetch_add(&next, 1) % POOLS + 1;
   }
   return own - 1;
@@ -95,21 +93,15 @@ static size_t class_size(int class) { return (size_t)1 << (class + MIN_SHIFT); }
 
 static void *block_create(int class) {
   const size_t size = class_size(class);
-  void *b;
 
-  if (size < MAPPED_MIN) {
-    return malloc(size);
-  }
-  b = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-           0);
-  return b != MAP_FAILED ? b : NULL;
+  return size < MAPPED_MIN ? malloc(size) : os_map(size);
 }
 
 static void block_destroy(void *b, int class) {
   if (class_size(class) < MAPPED_MIN) {
     free(b);
   } else {
-    (void)munmap(b, class_size(class));
+    os_unmap(b, class_size(class));
   }
 }
 

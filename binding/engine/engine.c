@@ -1,7 +1,5 @@
 #include "engine.h"
 
-#include <poll.h>
-
 #include "block_cache.h"
 #include "engine_impl.h"
 
@@ -18,9 +16,9 @@
 
 // Those that have a loop. The mutex is a leaf.
 static struct {
-  pthread_mutex_t mutex;
+  os_mutex mutex;
   engine *first;
-} engines = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+} engines = {.mutex = OS_MUTEX_INIT};
 
 void engine_trim_later(void) {
   bool any;
@@ -88,7 +86,7 @@ engine *engine_create(void) {
     return NULL;
   }
   atomic_init(&e->refs, 1);
-  e->home = pthread_self();
+  e->home = os_self();
   NNI_LIST_INIT(&e->tasks, nni_task, task_node);
   engine_pending_init(e);
   if (!engine_prepare(e)) {
@@ -147,7 +145,7 @@ void engine_release(engine *e) {
 
 void engine_adopt(engine *e) {
   lock_acquire(e->lock);
-  e->home = pthread_self();
+  e->home = os_self();
   // Nobody was woken for what the thread before has left.
   poller_signal(e->poller);
   lock_release(e->lock);
@@ -157,8 +155,7 @@ int engine_fd(engine *e) { return poller_fd(e->poller); }
 
 void engine_wake(engine *e) {
   // The home thread settles before its loop sleeps.
-  if (e->alive && !engine_is_running(e) &&
-      !pthread_equal(e->home, pthread_self())) {
+  if (e->alive && !engine_is_running(e) && e->home != os_self()) {
     poller_signal(e->poller);
   }
 }
@@ -255,11 +252,7 @@ engine_activity engine_take_activity(engine *e) {
   };
 }
 
-void engine_wait(engine *e) {
-  struct pollfd pfd = {.fd = poller_fd(e->poller), .events = POLLIN};
-
-  (void)poll(&pfd, 1, -1);
-}
+void engine_wait(engine *e) { poller_wait(e->poller); }
 
 void engine_enter(engine *e) { lock_acquire(e->lock); }
 

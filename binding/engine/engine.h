@@ -42,7 +42,8 @@ extern void engine_release(engine *);
 // Moves the loop to the calling thread (a driver's own).
 extern void engine_adopt(engine *);
 
-// Readable when there is something for engine_turn to do.
+// Readable when there is something for engine_turn to do; -1 on Windows, where
+// only engine_wait tells.
 extern int engine_fd(engine *);
 
 // Reads from the connection that was ready last without asking the poller
@@ -77,9 +78,9 @@ extern bool engine_has_received(engine *);
 extern void engine_request_sent(engine *);
 extern void engine_reply_is_missing(engine *);
 
-// Blocks until engine_fd is readable.
+// Blocks until there is something for engine_turn to do. The loop's thread.
 extern void engine_wait(engine *);
-// Makes engine_fd readable. Any thread.
+// Ends that, and makes engine_fd readable. Any thread.
 extern void engine_signal(engine *);
 
 // Around every call into NNG on behalf of an engine. leave runs the tasks that

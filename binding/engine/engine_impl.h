@@ -16,7 +16,7 @@ struct conn;
 struct engine {
   engine_lock *lock;  // its own, until it ends
   atomic_uint refs;
-  pthread_t home;  // the loop's thread
+  uintptr_t home;  // the loop's thread
   bool alive;      // it has a loop
   size_t moved;    // bytes read and written since the turn began
   nni_list tasks;
@@ -75,7 +75,11 @@ extern void engine_trim_later(void);
 // poll_*.c
 extern poller *poller_create(void);
 extern void poller_destroy(poller *);
+// Readable when there is something for poller_look; -1 where a descriptor
+// cannot tell.
 extern int poller_fd(poller *);
+// Waits for that, on the loop's thread and without the lock.
+extern void poller_wait(poller *);
 // Makes the poller's descriptor readable until a poller_look has seen it. Any
 // thread, with or without the engine's lock; what was done before is seen by
 // whoever looks.

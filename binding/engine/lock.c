@@ -11,10 +11,10 @@
 
 // Those that were never used cost no memory.
 static struct {
-  pthread_mutex_t mutex;
+  os_mutex mutex;
   unsigned next;  // where to look first: the one that was left longest ago
   engine_lock locks[MAX_ENGINES];
-} table = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+} table = {.mutex = OS_MUTEX_INIT};
 
 // The engine's lock that this thread holds, and what engine_bind has set.
 static _Thread_local engine_lock *held_lock;
@@ -59,15 +59,15 @@ void lock_check_wait(bool engine_too) {
   }
 }
 
-void leaf_lock(pthread_mutex_t *m) {
+void leaf_lock(os_mutex *m) {
   if (own_leaves++ > 0) {
     breach("a leaf of ours is taken while another is held");
   }
-  pthread_mutex_lock(m);
+  os_mutex_lock(m);
 }
 
-void leaf_unlock(pthread_mutex_t *m) {
-  pthread_mutex_unlock(m);
+void leaf_unlock(os_mutex *m) {
+  os_mutex_unlock(m);
   own_leaves--;
 }
 
@@ -83,9 +83,9 @@ void engine_check_unlocked(void) {
 
 static void prepare(engine_lock *l) {
   if (!l->prepared) {
-    pthread_mutex_init(&l->mutex, NULL);
-    pthread_cond_init(&l->condition, NULL);
-    pthread_mutex_init(&l->cv_mutex, NULL);
+    os_mutex_init(&l->mutex);
+    os_cond_init(&l->condition);
+    os_mutex_init(&l->cv_mutex);
     l->prepared = true;
   }
 }
@@ -137,7 +137,7 @@ static bool lock_try(engine_lock *l, int to) {
 }
 
 static void lock_sleep(engine_lock *l) {
-  pthread_mutex_lock(&l->mutex);
+  os_mutex_lock(&l->mutex);
   l->waiters++;
   for (;;) {
     if (l->handed) {
@@ -148,10 +148,10 @@ static void lock_sleep(engine_lock *l) {
     if (atomic_exchange_explicit(&l->state, 2, memory_order_acquire) == 0) {
       break;
     }
-    pthread_cond_wait(&l->condition, &l->mutex);
+    (void)os_cond_wait(&l->condition, &l->mutex, OS_FOREVER);
   }
   l->waiters--;
-  pthread_mutex_unlock(&l->mutex);
+  os_mutex_unlock(&l->mutex);
 }
 
 void lock_acquire_slow(engine_lock *l, uintptr_t me) {
@@ -182,16 +182,16 @@ void lock_release_slow(engine_lock *l, bool hand_over) {
                                               memory_order_relaxed)) {
     return;
   }
-  pthread_mutex_lock(&l->mutex);
+  os_mutex_lock(&l->mutex);
   if (hand_over && l->waiters > 0) {
     l->handed = true;
   } else {
     atomic_store_explicit(&l->state, 0, memory_order_release);
   }
   if (l->waiters > 0) {
-    pthread_cond_signal(&l->condition);
+    os_cond_signal(&l->condition);
   }
-  pthread_mutex_unlock(&l->mutex);
+  os_mutex_unlock(&l->mutex);
 }
 
 lock_state lock_suspend(void) {
@@ -202,7 +202,7 @@ lock_state lock_suspend(void) {
 }
 
 void lock_resume(lock_state state) {
-  lock_acquire_slow(state.lock, (uintptr_t)pthread_self());
+  lock_acquire_slow(state.lock, os_self());
   state.lock->depth = state.depth;
 }
 

@@ -39,17 +39,17 @@
 // - A thread that looks up a name (resolver.c) belongs to no engine. It takes
 //   the lock of the one whose operation it completes, and then nothing more.
 // - Spare memory (block_cache.c) is the process's. The engine that was made
-// last of
-//   those that have a loop is asked to give it back, by a flag (engine.c).
+//   last of those that have a loop is asked to give it back, by a flag
+//   (engine.c).
 
 #ifndef NNG_PAIR_LOCK_H
 #define NNG_PAIR_LOCK_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../platform/os.h"
 #include "engine.h"
 
 // How many engines there may be at a time: an environment has one, which ends
@@ -61,16 +61,16 @@
 typedef struct {
   // 0: free; 1: held; 2: held, and somebody may be waiting.
   _Alignas(64) atomic_int state;
-  atomic_uintptr_t owner;  // the holder's pthread_self(), or 0
+  atomic_uintptr_t owner;  // the holder's os_self(), or 0
   unsigned depth;          // how often the holder has locked
   engine *owned_by;        // on whose behalf the holder works
   bool used;               // the rest is guarded by the table's mutex
   bool prepared;
-  pthread_mutex_t mutex;  // of the waiting room
-  pthread_cond_t condition;
+  os_mutex mutex;  // of the waiting room
+  os_cond condition;
   unsigned waiters;
-  bool handed;               // to one of the waiters
-  pthread_mutex_t cv_mutex;  // of those who wait on a condition
+  bool handed;        // to one of the waiters
+  os_mutex cv_mutex;  // of those who wait on a condition
 } engine_lock;
 
 // A lock for a new engine; NULL: there are too many. And the end of that.
@@ -99,7 +99,7 @@ static inline void lock_check_wait(bool engine_too) { (void)engine_too; }
 #endif
 
 static inline void lock_acquire(engine_lock *l) {
-  const uintptr_t me = (uintptr_t)pthread_self();
+  const uintptr_t me = os_self();
 
   lock_check_engine(l);
   if (atomic_load_explicit(&l->owner, memory_order_relaxed) == me) {
@@ -127,11 +127,11 @@ extern void lock_resume(lock_state);
 
 // For the leaves of ours.
 #if defined(NNG_PAIR_LOCK_CHECK)
-extern void leaf_lock(pthread_mutex_t *);
-extern void leaf_unlock(pthread_mutex_t *);
+extern void leaf_lock(os_mutex *);
+extern void leaf_unlock(os_mutex *);
 #else
-static inline void leaf_lock(pthread_mutex_t *m) { pthread_mutex_lock(m); }
-static inline void leaf_unlock(pthread_mutex_t *m) { pthread_mutex_unlock(m); }
+static inline void leaf_lock(os_mutex *m) { os_mutex_lock(m); }
+static inline void leaf_unlock(os_mutex *m) { os_mutex_unlock(m); }
 #endif
 
 #endif  // NNG_PAIR_LOCK_H

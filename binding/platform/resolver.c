@@ -18,15 +18,12 @@
 // which the operation holds until then.
 
 #include <errno.h>
-#include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "../engine/lock.h"
 #include "core/nng_impl.h"
+#include "os_net.h"
 
 // The most threads. Beyond that, a name waits for the first of the others. Most
 // programs have a handful of names; but one that gives up on a name and tries
@@ -55,10 +52,10 @@ typedef struct {
 } result;
 
 static struct {
-  pthread_mutex_t mutex;
+  os_mutex mutex;
   lookup *queue;  // while all threads are busy
   unsigned threads;
-} resolver = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+} resolver = {.mutex = OS_MUTEX_INIT};
 
 static int to_nng_error(int rv) {
   switch (rv) {
@@ -68,8 +65,10 @@ static int to_nng_error(int rv) {
       return NNG_EAGAIN;
     case EAI_MEMORY:
       return NNG_ENOMEM;
+#if defined(EAI_SYSTEM)
     case EAI_SYSTEM:
       return nni_plat_errno(errno);
+#endif
     case EAI_BADFLAGS:
       return NNG_EINVAL;
     case EAI_FAMILY:
@@ -104,8 +103,13 @@ static const struct addrinfo *of_family(const struct addrinfo *a, int family) {
 }
 
 static const struct addrinfo *add(result *r, const struct addrinfo *a) {
-  (void)nni_posix_sockaddr2nn(&r->addresses[r->count++], a->ai_addr,
-                              a->ai_addrlen);
+  nng_sockaddr *to = &r->addresses[r->count++];
+
+#if defined(_WIN32)
+  (void)nni_win_sockaddr2nn(to, (const SOCKADDR_STORAGE *)a->ai_addr);
+#else
+  (void)nni_posix_sockaddr2nn(to, a->ai_addr, a->ai_addrlen);
+#endif
   return of_family(a->ai_next, a->ai_family);
 }
 
@@ -168,8 +172,8 @@ static void complete(nni_aio *aio, nng_sockaddr *first, bool all, result r) {
 }
 
 static void free_lookup(lookup *l) {
-  free(l->host);
-  free(l->service);
+  nni_strfree(l->host);
+  nni_strfree(l->service);
   free(l);
 }
 
@@ -190,7 +194,7 @@ static void serve(lookup *l) {
   free_lookup(l);
 }
 
-static void *thread_main(void *arg) {
+static void thread_main(void *arg) {
   lookup *l = arg;
 
   nni_plat_thr_set_name(NULL, "nng:resolver");
@@ -205,31 +209,6 @@ static void *thread_main(void *arg) {
     }
     leaf_unlock(&resolver.mutex);
   }
-  return NULL;
-}
-
-static bool start_thread(lookup *l) {
-  pthread_attr_t attr;
-  pthread_t thread;
-  sigset_t all;
-  sigset_t before;
-  size_t stack;
-  int rv;
-
-  if (pthread_attr_init(&attr) != 0) {
-    return false;
-  }
-  (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  if (pthread_attr_getstacksize(&attr, &stack) == 0 && stack < MIN_STACK) {
-    (void)pthread_attr_setstacksize(&attr, MIN_STACK);
-  }
-  // Signals are for the program's own threads.
-  sigfillset(&all);
-  (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-  rv = pthread_create(&thread, &attr, thread_main, l);
-  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-  pthread_attr_destroy(&attr);
-  return rv == 0;
 }
 
 // Where it stands in the queue; of NULL, the end.
@@ -291,7 +270,7 @@ static void submit(lookup *l) {
   if (aio == NULL) {
     free_lookup(l);
   }
-  if (!start || start_thread(l)) {
+  if (!start || os_start_detached(thread_main, l, MIN_STACK)) {
     return;
   }
   leaf_lock(&resolver.mutex);
@@ -314,8 +293,8 @@ static lookup *make_lookup(const char *host, const char *service,
     return NULL;
   }
   l->hints = *hints;
-  l->host = strdup(host);
-  l->service = service != NULL ? strdup(service) : NULL;
+  l->host = nni_strdup(host);
+  l->service = service != NULL ? nni_strdup(service) : NULL;
   if (l->host == NULL || (service != NULL && l->service == NULL)) {
     free_lookup(l);
     return NULL;
@@ -415,9 +394,3 @@ void nni_resolv_ip(const char *host, const char *service, int family,
   }
   start(l, first, aio);
 }
-
-// There is nothing to start, and nothing to wait for.
-
-int nni_posix_resolv_sysinit(void) { return 0; }
-
-void nni_posix_resolv_sysfini(void) {}

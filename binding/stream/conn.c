@@ -1,5 +1,6 @@
-// The connection under NNG's tcp and ipc transports, in place of NNG's
-// posix_tcpconn.c and posix_ipcconn.c: one implementation for both.
+// The connection under NNG's tcp and ipc transports, in place of NNG's own
+// ones: one implementation for both, and for all systems but for what
+// conn_impl.h lists.
 //
 // What it promises, beyond NNG's own:
 //
@@ -21,25 +22,10 @@
 
 #include "conn.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "conn_impl.h"
-#if defined(__linux__)
-#include <linux/sockios.h>
-#endif
-
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0
-#endif
-#ifndef POLLRDHUP
-#define POLLRDHUP 0
-#endif
 
 // Both sides send this much before anything else: the SP header.
 #define SP_HEADER_SIZE 8
@@ -111,77 +97,52 @@ static void conn_write_failed(conn *c, int rv) {
 size_t nng_pair_conn_read(nng_stream *s, const struct iovec *iov, int count,
                           size_t total) {
   conn *c = (conn *)s;
-  const int fd = nni_posix_pfd_fd(c->pfd);
-  ssize_t n;
+  size_t n = 0;
+  int rv;
 
   if (!nng_pair_conn_readable(s)) {
     return 0;
   }
-  do {
-    n = count == 1 ? recv(fd, iov[0].iov_base, iov[0].iov_len, 0)
-                   : readv(fd, iov, count);
-  } while (n < 0 && errno == EINTR);
+  rv = conn_io_read(c, iov, count, total, &n);
   if (n > 0) {
-    c->bytes_read += (uint64_t)n;
-    c->engine->moved += (size_t)n;
+    c->bytes_read += n;
+    c->engine->moved += n;
     engine_received(c->engine);
-    // A short read proves that nothing is left, unless an end may be.
-    if ((size_t)n < total && c->drained && !c->hung_up) {
-      c->readable = false;
-    }
-    return (size_t)n;
-  }
-  if (n == 0) {
+  } else if (rv == 0) {
     // The peer may have closed its sending side only, and still reads.
     if (c->user != NULL) {
       c->user->on_writable(c->user_arg);
     }
     conn_end(c, conn_hangup(c));
-  } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-    c->readable = false;
-    c->drained = true;
+  } else if (rv != NNG_EAGAIN) {
+    conn_end(c, rv);
+  } else if (c->write_error != 0) {
     // Nothing more can come to a connection that broke.
-    if (c->write_error != 0) {
-      conn_end(c, c->write_error);
-    }
-  } else {
-    conn_end(c, conn_errno(errno));
+    conn_end(c, c->write_error);
   }
-  return 0;
+  return n;
 }
 
 size_t nng_pair_conn_write(nng_stream *s, struct iovec *iov, int count,
                            size_t total) {
   conn *c = (conn *)s;
-  const int fd = nni_posix_pfd_fd(c->pfd);
-  struct msghdr hdr;
-  ssize_t n;
+  size_t n = 0;
+  int rv;
 
   if (!nng_pair_conn_writable(s)) {
     return 0;
   }
-  memset(&hdr, 0, sizeof(hdr));
-  hdr.msg_iov = iov;
-  hdr.msg_iovlen = (__typeof__(hdr.msg_iovlen))count;
-  do {
-    n = count == 1 ? send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
-                   : sendmsg(fd, &hdr, MSG_NOSIGNAL);
-  } while (n < 0 && errno == EINTR);
-  if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-    conn_write_failed(c, errno == EPIPE ? conn_hangup(c) : conn_errno(errno));
+  rv = conn_io_write(c, iov, count, total, &n);
+  if (rv != 0) {
+    conn_write_failed(c, rv == NNG_ECLOSED ? conn_hangup(c) : rv);
     return 0;
   }
-  if (n < 0) {
-    n = 0;
-  }
-  c->bytes_sent += (uint64_t)n;
-  c->engine->moved += (size_t)n;
-  if ((size_t)n < total) {
-    // The poller is asked to say when there is room (conn_arm).
-    c->blocked = true;
+  c->bytes_sent += n;
+  c->engine->moved += n;
+  if (c->blocked) {
     conn_make_pending(c);
   }
-  return (size_t)n;
+  return n;
 }
 
 // What NNG has submitted: the handshake, and then one receive for the end.
@@ -267,16 +228,12 @@ static void conn_write(conn *c) {
   }
 }
 
-// Asks the poller for what is still wanted.
+// Asks the system for what is still wanted.
 static void conn_arm(conn *c) {
   int rv;
 
-  if (!c->closed && c->pfd != NULL &&
-      (rv = nni_posix_pfd_arm(
-           c->pfd,
-           NNI_POLL_IN |
-               (c->blocked && !c->finished && c->write_error == 0 ? NNI_POLL_OUT
-                                                                  : 0))) != 0) {
+  if (!c->closed && conn_system_is_open(&c->system) &&
+      (rv = conn_io_arm(c)) != 0) {
     conn_end(c, rv);
   }
 }
@@ -310,17 +267,13 @@ void engine_serve_pending(engine *e) {
   }
 }
 
-void conn_ready(nni_posix_pfd *pfd, unsigned events, void *arg) {
-  conn *c = arg;
-
-  NNI_ARG_UNUSED(pfd);
-  c->engine->recent = c;
-  c->readable = true;
-  if ((events & (POLLRDHUP | NNI_POLL_HUP | NNI_POLL_ERR)) != 0) {
-    c->hung_up = true;
+void conn_ready(conn *c, bool readable, bool writable) {
+  if (readable) {
+    c->engine->recent = c;
+    c->readable = true;
+    conn_read(c);
   }
-  conn_read(c);
-  if (c->blocked && (events & ~(unsigned)NNI_POLL_IN) != 0) {
+  if (writable && c->blocked) {
     c->blocked = false;
     conn_write(c);
   }
@@ -413,7 +366,7 @@ static void conn_close(void *arg) {
 
   lock_acquire(c->engine->lock);
   if (!c->closed) {
-    if (c->pfd != NULL) {
+    if (conn_system_is_open(&c->system)) {
       conn_write(c);
     }
     c->closed = true;
@@ -424,8 +377,8 @@ static void conn_close(void *arg) {
     }
     conn_fail_list(&c->readq, NNG_ECLOSED);
     conn_fail_list(&c->writeq, NNG_ECLOSED);
-    if (c->pfd != NULL) {
-      nni_posix_pfd_close(c->pfd);
+    if (conn_system_is_open(&c->system)) {
+      conn_io_close(c);
     }
   }
   lock_release(c->engine->lock);
@@ -435,16 +388,7 @@ static void conn_reap(void *arg) {
   conn *c = arg;
 
   conn_close(c);
-  if (c->pfd != NULL) {
-    nni_posix_pfd_fini(c->pfd);
-  }
-  if (c->ipc) {
-    if (c->base.ipc.dialer != NULL) {
-      nni_posix_ipc_dialer_rele(c->base.ipc.dialer);
-    }
-  } else if (c->base.tcp.dialer != NULL) {
-    nni_posix_tcp_dialer_rele(c->base.tcp.dialer);
-  }
+  conn_io_free(c);
   engine_drop(c->engine);
   NNI_FREE_STRUCT(c);
 }
@@ -460,13 +404,26 @@ static void conn_free(void *arg) {
   nni_reap(&conn_reap_list, c);
 }
 
-void conn_init_stream(conn *c) {
+conn *conn_alloc(bool ipc) {
+  conn *c;
+
+  if ((c = NNI_ALLOC_STRUCT(c)) == NULL) {
+    return NULL;
+  }
   c->base.stream.s_free = conn_free;
   c->base.stream.s_close = conn_close;
   c->base.stream.s_send = conn_send;
   c->base.stream.s_recv = conn_recv;
   c->base.stream.s_get = conn_get;
   c->base.stream.s_set = conn_set;
+  c->ipc = ipc;
+  c->engine = engine_current();
+  engine_hold(c->engine);
+  c->readable = true;
+  NNI_LIST_NODE_INIT(&c->pending);
+  nni_aio_list_init(&c->readq);
+  nni_aio_list_init(&c->writeq);
+  return c;
 }
 
 // What conn.h offers beyond nng_stream.
@@ -518,6 +475,10 @@ bool nng_pair_conn_writable(const nng_stream *s) {
   return !c->blocked && !c->finished && !c->closed && c->write_error == 0;
 }
 
+size_t nng_pair_conn_in_flight(const nng_stream *s) {
+  return conn_io_in_flight((const conn *)s);
+}
+
 void nng_pair_conn_write_later(nng_stream *s) { conn_make_pending((conn *)s); }
 
 int nng_pair_conn_finish(nng_stream *s) {
@@ -528,9 +489,7 @@ int nng_pair_conn_finish(nng_stream *s) {
   }
   if (c->write_error == 0 && !c->finished) {
     c->finished = true;
-    if (shutdown(nni_posix_pfd_fd(c->pfd), SHUT_WR) != 0) {
-      return conn_errno(errno);
-    }
+    return conn_io_finish(c);
   }
   return 0;
 }
@@ -543,20 +502,5 @@ int nng_pair_conn_progress(nng_stream *s, int *unacked, uint64_t *received) {
   if (c->closed) {
     return NNG_ECLOSED;
   }
-  if (!c->ipc) {  // over ipc, what is written is in the peer's queue
-#if defined(SIOCOUTQ)
-    if (ioctl(nni_posix_pfd_fd(c->pfd), SIOCOUTQ, unacked) != 0) {
-      return conn_errno(errno);
-    }
-#elif defined(SO_NWRITE)
-    socklen_t len = sizeof(*unacked);
-    if (getsockopt(nni_posix_pfd_fd(c->pfd), SOL_SOCKET, SO_NWRITE, unacked,
-                   &len) != 0) {
-      return conn_errno(errno);
-    }
-#else
-    return NNG_ENOTSUP;
-#endif
-  }
-  return 0;
+  return conn_io_progress(c, unacked, received);
 }

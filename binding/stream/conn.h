@@ -17,7 +17,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
+
+#include "iovec.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -66,14 +67,22 @@ extern bool nng_pair_conn_writable(const nng_stream *);
 // more: until on_writable is called, or for good.
 extern size_t nng_pair_conn_write(nng_stream *, struct iovec *, int count,
                                   size_t total);
-// on_writable will be called when this turn ends.
+// How many of the bytes that were offered and not taken are on their way all the
+// same (Windows): the next write must begin with them, and is told that they
+// were taken. When the connection ends before, the peer may have them or not.
+extern size_t nng_pair_conn_in_flight(const nng_stream *);
+// on_writable will be called when this turn ends. Not from within on_writable:
+// the turn would not end.
 extern void nng_pair_conn_write_later(nng_stream *);
 // Tells the peer that no more will be sent (a half close); what it sends
-// still arrives.
+// still arrives. A pipe of Windows has no half close: its reader finds out when
+// it is closed.
 extern int nng_pair_conn_finish(nng_stream *);
 
-// How many written bytes the peer's kernel has not confirmed yet (tcp), and
-// how many bytes have been read since the connection was made.
+// How many written bytes the peer's kernel has not confirmed yet (tcp; of a
+// pipe of Windows, how many it has not read), and how many bytes have been read
+// since the connection was made, as far as it matters to whoever is about to
+// hang up.
 extern int nng_pair_conn_progress(nng_stream *, int *unacked,
                                   uint64_t *received);
 

@@ -1,27 +1,24 @@
-// A connection, as the files of this folder see it: conn.c moves its bytes,
-// conn_open.c makes it, conn_options.c answers for it.
+// A connection, as the files of this folder see it: conn.c is what a connection
+// is to NNG and to its user. What differs between systems is in posix/ and
+// windows/: conn_io.c moves its bytes, conn_open.c makes it, conn_options.c
+// answers for it.
 
 #ifndef NNG_PAIR_STREAM_CONN_IMPL_H
 #define NNG_PAIR_STREAM_CONN_IMPL_H
 
-#include <errno.h>
-
 #include "../engine/engine_impl.h"
 #include "conn.h"
-#include "platform/posix/posix_ipc.h"
-#include "platform/posix/posix_tcp.h"
+#if defined(_WIN32)
+#include "windows/conn_system.h"
+#else
+#include "posix/conn_system.h"
+#endif
 
 typedef struct conn {
-  // What NNG's dialers and listeners see of us. Of these only stream,
-  // dial_aio and dialer are used; the rest of the state is below.
-  union {
-    nng_stream stream;
-    nni_tcp_conn tcp;
-    nni_ipc_conn ipc;
-  } base;
+  conn_base base;   // what NNG sees of us; the stream is first
   nni_sockaddr sa;  // ipc: the path, which both ends have in common
   engine *engine;
-  nni_posix_pfd *pfd;
+  conn_system system;
   nni_list readq;  // what NNG has submitted
   nni_list writeq;
   const nng_pair_conn_user *user;
@@ -30,10 +27,8 @@ typedef struct conn {
   nni_list_node pending;  // in the engine's list of those to be seen to
   bool ipc;
   bool readable;    // as far as is known
-  bool drained;     // it was seen to be empty since the poller knows it
-  bool hung_up;     // there is an end to be read behind the last bytes
   bool read_later;  // the user is called when others have had their turn
-  bool blocked;     // the kernel takes no more until it says so
+  bool blocked;     // the system takes no more until it says so
   bool finished;    // nothing more will be written: we half-closed it
   bool closed;      // by us
   int read_error;   // the end of the incoming bytes, for good
@@ -43,16 +38,41 @@ typedef struct conn {
   nni_reap_node reap;
 } conn;
 
-static inline int conn_errno(int err) {
-  int rv = nni_plat_errno(err);
+// conn.c: a new one, which has nothing of the system yet, or NULL. The stream's
+// free ends it.
+extern conn *conn_alloc(bool ipc);
+// conn.c: there may be something to be read, or the system takes more again.
+extern void conn_ready(conn *, bool readable, bool writable);
 
-  return (rv == NNG_ECLOSED ? NNG_ECONNSHUT : rv);
-}
+// conn_io.c.
 
-// conn.c: what a stream does, but for its options.
-extern void conn_init_stream(conn *);
-// conn.c: what the poller calls when the descriptor is ready.
-extern void conn_ready(nni_posix_pfd *, unsigned events, void *arg);
+// Reads once; *n is how much, and 0 at the end of what the peer sends.
+// NNG_EAGAIN: nothing is there now. Makes the connection not readable if it is
+// sure of being told when there is more.
+extern int conn_io_read(conn *, const struct iovec *, int count, size_t total,
+                        size_t *n);
+// Writes once; *n is how much. Makes the connection blocked if that is less,
+// and is sure of being told then. NNG_ECLOSED: the peer has hung up.
+extern int conn_io_write(conn *, struct iovec *, int count, size_t total,
+                         size_t *n);
+// How much of what was not written may be all the same (conn.h).
+extern size_t conn_io_in_flight(const conn *);
+// Half closes, if this kind of connection can.
+extern int conn_io_finish(conn *);
+// How many bytes that were written the peer does not have yet, as far as is
+// known: its system (tcp), or itself (a pipe of Windows).
+// `received` has been read: it may be made less where that does not count.
+extern int conn_io_progress(conn *, int *unacked, uint64_t *received);
+// Asks to be told, by conn_ready, of what is wanted now.
+extern int conn_io_arm(conn *);
+// Hangs up, and the rest of it, later.
+extern void conn_io_close(conn *);
+extern void conn_io_free(conn *);
+#if !defined(_WIN32)
+// What the poller calls when the descriptor is ready.
+extern void conn_io_event(nni_posix_pfd *, unsigned events, void *arg);
+#endif
+
 // conn_options.c
 extern int conn_get(void *, const char *name, void *buf, size_t *szp, nni_type);
 extern int conn_set(void *, const char *name, const void *buf, size_t sz,

@@ -50,6 +50,8 @@ void poller_destroy(poller *p) {
 
 int poller_fd(poller *p) { return p->kq; }
 
+void poller_wait(poller *p) { pollable_wait(p->kq); }
+
 void poller_signal(poller *p) {
   if (!atomic_exchange(&p->signalled, true)) {
     (void)kq_change(p, 0, EVFILT_USER, 0, NOTE_TRIGGER, 0, NULL);

@@ -6,7 +6,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "conn_impl.h"
+#include "../conn_impl.h"
 #if defined(__APPLE__)
 #include <sys/ucred.h>
 #include <sys/un.h>
@@ -31,7 +31,7 @@ typedef struct {
 } credentials;
 
 static int ipc_credentials(conn *c, credentials *cred) {
-  int fd = nni_posix_pfd_fd(c->pfd);
+  int fd = nni_posix_pfd_fd(c->system.pfd);
 #if defined(__linux__)
   struct ucred uc;
   socklen_t len = sizeof(uc);
@@ -95,7 +95,8 @@ static int tcp_get_addr(conn *c,
   nng_sockaddr sa;
   int rv;
 
-  if (name(nni_posix_pfd_fd(c->pfd), (struct sockaddr *)&ss, &len) != 0) {
+  if (name(nni_posix_pfd_fd(c->system.pfd), (struct sockaddr *)&ss, &len) !=
+      0) {
     return (conn_errno(errno));
   }
   if ((rv = nni_posix_sockaddr2nn(&sa, &ss, len)) != 0) {
@@ -117,7 +118,8 @@ static int tcp_get_flag(conn *c, int level, int opt, void *buf, size_t *szp,
   int val = 0;
   socklen_t len = sizeof(val);
 
-  if (getsockopt(nni_posix_pfd_fd(c->pfd), level, opt, &val, &len) != 0) {
+  if (getsockopt(nni_posix_pfd_fd(c->system.pfd), level, opt, &val, &len) !=
+      0) {
     return (conn_errno(errno));
   }
   return (nni_copyout_bool(val != 0, buf, szp, t));
@@ -133,8 +135,8 @@ static int tcp_set_flag(conn *c, int level, int opt, const void *buf, size_t sz,
     return (rv);
   }
   val = on ? 1 : 0;
-  if (setsockopt(nni_posix_pfd_fd(c->pfd), level, opt, &val, sizeof(val)) !=
-      0) {
+  if (setsockopt(nni_posix_pfd_fd(c->system.pfd), level, opt, &val,
+                 sizeof(val)) != 0) {
     return (conn_errno(errno));
   }
   return (0);

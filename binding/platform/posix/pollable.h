@@ -4,7 +4,7 @@
 #ifndef NNG_PAIR_POLLABLE_H
 #define NNG_PAIR_POLLABLE_H
 
-#include "../engine/engine_impl.h"
+#include "../../engine/engine_impl.h"
 #include "platform/posix/posix_aio.h"
 #include "platform/posix/posix_pollq.h"
 
@@ -20,6 +20,9 @@ struct nni_posix_pfd {
 // Asks for NNI_POLL_IN, and NNI_POLL_OUT or not, instead of what was asked
 // for; 0 ends it. Returns an NNG error.
 extern int poller_ask(poller *, nni_posix_pfd *, unsigned events);
+
+// Waits until this descriptor, a poller's, is readable.
+extern void pollable_wait(int fd);
 
 // There is an event for this pollable.
 static inline void pollable_ready(nni_posix_pfd *pfd, unsigned events) {

@@ -7,30 +7,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "conn_impl.h"
+#include "../conn_impl.h"
 
 // What the kernel may hold for a peer on this machine; it doubles what is asked
 // for, and allows an ordinary user 212992. Over ipc it is more than Linux gives
 // without asking: the ends wait for each other less often. Over tcp it is less,
 // where Linux goes up to megabytes: what is under way stays in the caches.
 #define LOCAL_SEND_BUFFER (256 * 1024)
-
-static conn *conn_alloc(bool ipc) {
-  conn *c;
-
-  if ((c = NNI_ALLOC_STRUCT(c)) == NULL) {
-    return (NULL);
-  }
-  c->ipc = ipc;
-  conn_init_stream(c);
-  c->engine = engine_current();
-  engine_hold(c->engine);
-  c->readable = true;
-  NNI_LIST_NODE_INIT(&c->pending);
-  nni_aio_list_init(&c->readq);
-  nni_aio_list_init(&c->writeq);
-  return (c);
-}
 
 int nni_posix_tcp_alloc(nni_tcp_conn **cp, nni_tcp_dialer *d) {
   conn *c;
@@ -46,7 +29,7 @@ int nni_posix_tcp_alloc(nni_tcp_conn **cp, nni_tcp_dialer *d) {
 void nni_posix_tcp_init(nni_tcp_conn *tcp, nni_posix_pfd *pfd) {
   conn *c = (conn *)tcp;
 
-  c->pfd = pfd;
+  c->system.pfd = pfd;
 }
 
 static void set_local_send_buffer(int fd) {
@@ -94,7 +77,7 @@ static tcp_ends tcp_get_ends(int fd) {
 
 void nni_posix_tcp_start(nni_tcp_conn *tcp, int nodelay, int keepalive) {
   conn *c = (conn *)tcp;
-  int fd = nni_posix_pfd_fd(c->pfd);
+  int fd = nni_posix_pfd_fd(c->system.pfd);
   tcp_ends ends = tcp_get_ends(fd);
   struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
@@ -111,7 +94,7 @@ void nni_posix_tcp_start(nni_tcp_conn *tcp, int nodelay, int keepalive) {
   }
   (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof(nodelay));
   (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, sizeof(keepalive));
-  nni_posix_pfd_set_cb(c->pfd, conn_ready, c);
+  nni_posix_pfd_set_cb(c->system.pfd, conn_io_event, c);
 }
 
 int nni_posix_ipc_alloc(nni_ipc_conn **cp, nni_sockaddr *sa,
@@ -130,12 +113,12 @@ int nni_posix_ipc_alloc(nni_ipc_conn **cp, nni_sockaddr *sa,
 void nni_posix_ipc_init(nni_ipc_conn *ipc, nni_posix_pfd *pfd) {
   conn *c = (conn *)ipc;
 
-  c->pfd = pfd;
+  c->system.pfd = pfd;
 }
 
 void nni_posix_ipc_start(nni_ipc_conn *ipc) {
   conn *c = (conn *)ipc;
 
-  set_local_send_buffer(nni_posix_pfd_fd(c->pfd));
-  nni_posix_pfd_set_cb(c->pfd, conn_ready, c);
+  set_local_send_buffer(nni_posix_pfd_fd(c->system.pfd));
+  nni_posix_pfd_set_cb(c->system.pfd, conn_io_event, c);
 }

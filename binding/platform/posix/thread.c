@@ -65,7 +65,7 @@ int nni_plat_init(int (*helper)(void)) {
   if (!atomic_load(&inited)) {
     if (pthread_atfork(NULL, NULL, on_fork_child) != 0) {
       rv = NNG_ENOMEM;
-    } else if ((rv = nni_posix_resolv_sysinit()) == 0 && (rv = helper()) == 0) {
+    } else if ((rv = helper()) == 0) {
       atomic_store(&inited, true);
     }
   }
@@ -75,9 +75,7 @@ int nni_plat_init(int (*helper)(void)) {
 
 void nni_plat_fini(void) {
   pthread_mutex_lock(&init_mutex);
-  if (atomic_exchange(&inited, false)) {
-    nni_posix_resolv_sysfini();
-  }
+  atomic_store(&inited, false);
   pthread_mutex_unlock(&init_mutex);
 }
 

@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../engine/lock.h"
+#include "../../engine/lock.h"
 #include "core/nng_impl.h"
 #include "ipc_bind.h"
 #include "platform/posix/posix_ipc.h"

@@ -13,6 +13,7 @@
 #include "pollable.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -74,4 +75,10 @@ void nni_posix_pfd_fini(nni_posix_pfd *pfd) {
   (void)close(pfd->fd);
   engine_drop(pfd->engine);
   NNI_FREE_STRUCT(pfd);
+}
+
+void pollable_wait(int fd) {
+  struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+  (void)poll(&pfd, 1, -1);
 }

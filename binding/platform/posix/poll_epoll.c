@@ -56,6 +56,8 @@ void poller_destroy(poller *p) {
 
 int poller_fd(poller *p) { return p->epfd; }
 
+void poller_wait(poller *p) { pollable_wait(p->epfd); }
+
 void poller_signal(poller *p) {
   const uint64_t one = 1;
 

@@ -1,0 +1,134 @@
+// What can be asked of a connection, and what can be set: NNG's options, and
+// the connection itself.
+
+#include "../conn_impl.h"
+
+static int conn_get_self(void *arg, void *buf, size_t *szp, nni_type t) {
+  return nni_copyout_ptr(arg, buf, szp, t);
+}
+
+static int ipc_get_addr(void *arg, void *buf, size_t *szp, nni_type t) {
+  const conn *c = arg;
+
+  return nni_copyout_sockaddr(&c->sa, buf, szp, t);
+}
+
+static int ipc_get_pid(void *arg, void *buf, size_t *szp, nni_type t) {
+  const conn *c = arg;
+  const HANDLE pipe = c->system.io->handle;
+  ULONG pid;
+
+  if (!(c->system.dialed ? GetNamedPipeServerProcessId(pipe, &pid)
+                         : GetNamedPipeClientProcessId(pipe, &pid))) {
+    return io_error(GetLastError());
+  }
+  return nni_copyout_u64(pid, buf, szp, t);
+}
+
+static int tcp_get_addr(conn *c,
+                        int(WSAAPI *name)(SOCKET, struct sockaddr *, int *),
+                        void *buf, size_t *szp, nni_type t) {
+  SOCKADDR_STORAGE ss;
+  int len = sizeof(ss);
+  nng_sockaddr sa;
+
+  if (name(io_socket(c->system.io), (struct sockaddr *)&ss, &len) != 0) {
+    return io_error((DWORD)WSAGetLastError());
+  }
+  if (nni_win_sockaddr2nn(&sa, &ss) != 0) {
+    return NNG_EADDRINVAL;
+  }
+  return nni_copyout_sockaddr(&sa, buf, szp, t);
+}
+
+static int tcp_get_remote(void *arg, void *buf, size_t *szp, nni_type t) {
+  return tcp_get_addr(arg, getpeername, buf, szp, t);
+}
+
+static int tcp_get_local(void *arg, void *buf, size_t *szp, nni_type t) {
+  return tcp_get_addr(arg, getsockname, buf, szp, t);
+}
+
+static int tcp_get_flag(conn *c, int level, int option, void *buf, size_t *szp,
+                        nni_type t) {
+  BOOL on = FALSE;
+  int len = sizeof(on);
+
+  if (getsockopt(io_socket(c->system.io), level, option, (char *)&on, &len) !=
+      0) {
+    return io_error((DWORD)WSAGetLastError());
+  }
+  return nni_copyout_bool(on != FALSE, buf, szp, t);
+}
+
+static int tcp_set_flag(conn *c, int level, int option, const void *buf,
+                        size_t sz, nni_type t) {
+  bool on;
+  BOOL value;
+  int rv;
+
+  if ((rv = nni_copyin_bool(&on, buf, sz, t)) != 0 || c == NULL) {
+    return rv;
+  }
+  value = on;
+  if (setsockopt(io_socket(c->system.io), level, option, (const char *)&value,
+                 sizeof(value)) != 0) {
+    return io_error((DWORD)WSAGetLastError());
+  }
+  return 0;
+}
+
+static int tcp_get_nodelay(void *arg, void *buf, size_t *szp, nni_type t) {
+  return tcp_get_flag(arg, IPPROTO_TCP, TCP_NODELAY, buf, szp, t);
+}
+
+static int tcp_set_nodelay(void *arg, const void *buf, size_t sz, nni_type t) {
+  return tcp_set_flag(arg, IPPROTO_TCP, TCP_NODELAY, buf, sz, t);
+}
+
+static int tcp_get_keepalive(void *arg, void *buf, size_t *szp, nni_type t) {
+  return tcp_get_flag(arg, SOL_SOCKET, SO_KEEPALIVE, buf, szp, t);
+}
+
+static int tcp_set_keepalive(void *arg, const void *buf, size_t sz,
+                             nni_type t) {
+  return tcp_set_flag(arg, SOL_SOCKET, SO_KEEPALIVE, buf, sz, t);
+}
+
+static const nni_option ipc_options[] = {
+    {.o_name = NNG_PAIR_OPT_CONN, .o_get = conn_get_self},
+    {.o_name = NNG_OPT_LOCADDR, .o_get = ipc_get_addr},
+    {.o_name = NNG_OPT_REMADDR, .o_get = ipc_get_addr},
+    {.o_name = NNG_OPT_IPC_PEER_PID, .o_get = ipc_get_pid},
+    {.o_name = NULL},
+};
+
+static const nni_option tcp_options[] = {
+    {.o_name = NNG_PAIR_OPT_CONN, .o_get = conn_get_self},
+    {.o_name = NNG_OPT_REMADDR, .o_get = tcp_get_remote},
+    {.o_name = NNG_OPT_LOCADDR, .o_get = tcp_get_local},
+    {
+        .o_name = NNG_OPT_TCP_NODELAY,
+        .o_get = tcp_get_nodelay,
+        .o_set = tcp_set_nodelay,
+    },
+    {
+        .o_name = NNG_OPT_TCP_KEEPALIVE,
+        .o_get = tcp_get_keepalive,
+        .o_set = tcp_set_keepalive,
+    },
+    {.o_name = NULL},
+};
+
+int conn_get(void *arg, const char *name, void *buf, size_t *szp, nni_type t) {
+  conn *c = arg;
+
+  return nni_getopt(c->ipc ? ipc_options : tcp_options, name, c, buf, szp, t);
+}
+
+int conn_set(void *arg, const char *name, const void *buf, size_t sz,
+             nni_type t) {
+  conn *c = arg;
+
+  return nni_setopt(c->ipc ? ipc_options : tcp_options, name, c, buf, sz, t);
+}
