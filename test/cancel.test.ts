@@ -6,6 +6,7 @@ import { time, type Timer } from '../lib/time'
 import { cancelling, wasCancelled } from './support/cancelling'
 import { settle } from './support/full'
 import { random } from './support/random'
+import { netPath } from './support/rawPeer'
 import {
   connectedPair,
   ipcPath,
@@ -364,7 +365,9 @@ describe.each(transports)('cancelling dial over %s', (transport) => {
     servers.push(server)
     const path = ipcPath()
     server.listen(
-      transport === 'tcp' ? { port: 0, host: '127.0.0.1' } : { path }
+      transport === 'tcp'
+        ? { port: 0, host: '127.0.0.1' }
+        : { path: netPath(path) }
     )
     await once(server, 'listening')
     const url =

@@ -1,7 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import type { IpcPeer, PairSocket, Peer, TcpPeer } from '../lib'
-import { PAIR1_HEADER, RawPeer, SP_HEADER, frame } from './support/rawPeer'
+import {
+  PAIR1_HEADER,
+  RawPeer,
+  SP_HEADER,
+  address,
+  frame
+} from './support/rawPeer'
 import {
   connectedPair,
   freeUrl,
@@ -44,9 +50,7 @@ async function connectFromAnotherProcess(
 ): Promise<number | undefined> {
   const script = `
     const net = require('node:net')
-    const [url, count] = process.argv.slice(1)
-    const tcp = /^tcp:..(.+):([0-9]+)$/.exec(url)
-    const address = tcp ? { host: tcp[1], port: +tcp[2] } : { path: url.slice(6) }
+    const [address, count] = process.argv.slice(1).map((arg) => JSON.parse(arg))
     ;(async () => {
       for (let i = 0; i < +count; i++) {
         const socket = net.connect(address)
@@ -59,9 +63,13 @@ async function connectFromAnotherProcess(
         socket.destroy()
       }
     })()`
-  const child = spawn(process.execPath, ['-e', script, url, String(count)], {
-    stdio: ['ignore', 'ignore', 'pipe']
-  })
+  const child = spawn(
+    process.execPath,
+    ['-e', script, JSON.stringify(address(url)), String(count)],
+    {
+      stdio: ['ignore', 'ignore', 'pipe']
+    }
+  )
   let complaints = ''
   child.stderr.on('data', (text) => (complaints += String(text)))
   await once(child, 'close')
@@ -171,8 +179,8 @@ describe.each(transports)('events over %s', (transport) => {
         url,
         path: url.slice('ipc://'.length),
         pid: process.pid,
-        uid: process.getuid!(),
-        gid: process.getgid!()
+        uid: process.getuid?.(),
+        gid: process.getgid?.()
       }
       expect(seen).toEqual(expected)
       expect(ours).toEqual(expected)

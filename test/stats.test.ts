@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import type { PairSocket, PairSocketStats } from '../lib'
 import { fill } from './support/full'
-import { RawPeer, SP_HEADER, frame } from './support/rawPeer'
+import { RawPeer, SP_HEADER, address, frame } from './support/rawPeer'
 import {
   connectedPair,
   freeUrl,
@@ -281,12 +281,11 @@ describe.each(transports)('stats over %s', (transport) => {
   test('a peer that has gone before it was noticed', async () => {
     const sock = socket()
     const { url } = await sock.listen(freeUrl(transport))
-    const address = url.replace(/^(tcp:.*:|ipc:..)/, '')
     const gone = once(sock, 'disconnect')
     // It does not wait for us: the kernel takes the connection and the bytes.
     spawnSync(process.execPath, [
       '-e',
-      `const peer = require('node:net').connect(${JSON.stringify(address)})
+      `const peer = require('node:net').connect(${JSON.stringify(address(url))})
       peer.on('error', () => {})
       const header = Buffer.from('${SP_HEADER.toString('hex')}', 'hex')
       peer.write(header, () => peer.destroy())`

@@ -28,11 +28,16 @@ export function frame(transport: Transport, body: string | Uint8Array): Buffer {
   return Buffer.concat([lengthHeader(transport, bytes.length), bytes])
 }
 
+/** What node:net calls an ipc path. */
+export function netPath(path: string): string {
+  return process.platform === 'win32' ? `\\\\.\\pipe\\${path}` : path
+}
+
 /** What `net.connect` takes for a URL. */
 export function address(url: string): net.NetConnectOpts {
   const tcp = /^tcp:\/\/(.+):(\d+)$/.exec(url)
   return tcp === null
-    ? { path: url.slice('ipc://'.length) }
+    ? { path: netPath(url.slice('ipc://'.length)) }
     : { host: tcp[1]!, port: Number(tcp[2]) }
 }
 
@@ -197,7 +202,9 @@ export class RawListener {
     })
     const path = ipcPath()
     server.listen(
-      transport === 'tcp' ? { host: '127.0.0.1', port: 0 } : { path }
+      transport === 'tcp'
+        ? { host: '127.0.0.1', port: 0 }
+        : { path: netPath(path) }
     )
     await once(server, 'listening')
     const url =

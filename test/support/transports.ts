@@ -7,9 +7,10 @@ import { PairSocket, type PairSocketOptions } from '../../lib'
 export const transports = ['tcp', 'ipc'] as const
 export type Transport = (typeof transports)[number]
 
-/** A path for an ipc socket that nothing else uses. */
+/** A path for an ipc socket, on Windows a name for a pipe: not used yet. */
 export function ipcPath(): string {
-  return path.join(os.tmpdir(), `nng-pair-${randomUUID()}.ipc`)
+  const name = `nng-pair-${randomUUID()}.ipc`
+  return process.platform === 'win32' ? name : path.join(os.tmpdir(), name)
 }
 
 /** A URL to listen at: a free port, or a new path. */
