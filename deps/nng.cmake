@@ -173,7 +173,7 @@ target_include_directories(nng
 )
 
 if(WIN32)
-  target_link_libraries(nng PUBLIC ws2_32 mswsock iphlpapi advapi32 ntdll)
+  target_link_libraries(nng PUBLIC ws2_32 mswsock advapi32 ntdll)
 else()
   set(THREADS_PREFER_PTHREAD_FLAG ON)
   find_package(Threads REQUIRED)

@@ -44,7 +44,8 @@ function wine(...args) {
   // Its standard streams: node.exe does not start with wine's pipes.
   const out = openSync(file, 'w')
   const { status, signal, error } = spawnSync('wine', args, {
-    cwd: root,
+    // Where a test makes a file by the name of a pipe.
+    cwd: work,
     stdio: ['ignore', out, 'ignore'],
     timeout: 300_000,
     killSignal: 'SIGKILL',
@@ -55,6 +56,7 @@ function wine(...args) {
       NODE_SKIP_PLATFORM_CHECK: '1',
       // There is no other; it tells the tests.
       NNG_PAIR_DRIVER: 'thread',
+      NNG_PAIR_UNDER_WINE: '1',
       // Not build/Release, which is the host's.
       PREBUILDS_ONLY: '1'
     }

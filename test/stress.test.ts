@@ -166,7 +166,9 @@ const steady: Kind = async (world, over) => {
   const one = world.traffic()
   const other = world.traffic()
   const url = ownUrl(transport)
-  const kind = transport === 'tcp' ? 0 : next()
+  // Under wine both of two can listen (test/windows/left-out.json).
+  const kinds = process.env.NNG_PAIR_UNDER_WINE === undefined ? 1 : 0.75
+  const kind = transport === 'tcp' ? 0 : next() * kinds
   if (kind < 0.5) {
     const listener = await one.sock.listen(url)
     await other.sock.dial(listener.url)

@@ -24,10 +24,9 @@ std::string NumericAddress(int family, const void* address) {
 std::string NumericAddress(const nng_sockaddr_in6& in6) {
   std::string address = NumericAddress(AF_INET6, in6.sa_addr);
   if (in6.sa_scope == 0) return address;
-  char name[IF_NAMESIZE];
-  if (if_indextoname(in6.sa_scope, name) != nullptr) {
-    return address + '%' + name;
-  }
+  char buffer[OS_INTERFACE_NAME];
+  const char* name = os_interface_name(in6.sa_scope, buffer);
+  if (name != nullptr) return address + '%' + name;
   return address + '%' + std::to_string(in6.sa_scope);
 }
 

@@ -5,18 +5,27 @@
 
 #if defined(_WIN32)
 #include <winsock2.h>
-// In this order.
-#include <iphlpapi.h>
+// After it.
 #include <ws2tcpip.h>
-// What IF_NAMESIZE is, in a header that not everybody has.
-#ifndef NDIS_IF_MAX_STRING_SIZE
-#define NDIS_IF_MAX_STRING_SIZE 256
-#endif
 #else
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #endif
+
+#define OS_INTERFACE_NAME 64
+
+// The name of an interface, as it stands behind the % of an address, or NULL
+// where that is its number.
+static inline const char *os_interface_name(unsigned index, char *buffer) {
+#if defined(_WIN32)
+  (void)index;
+  (void)buffer;
+  return NULL;
+#else
+  return if_indextoname(index, buffer);
+#endif
+}
 
 #endif  // NNG_PAIR_OS_NET_H

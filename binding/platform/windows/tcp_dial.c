@@ -157,10 +157,16 @@ static int bind_source(const nni_tcp_dialer *d, SOCKET s, int family) {
 static int make_io(const nni_tcp_dialer *d, int family, bool loopback,
                    io **ip) {
   const SOCKET s = io_make_socket(family);
+  const DWORD off = 0;
   int rv;
 
   if (s == INVALID_SOCKET) {
     return io_error((DWORD)WSAGetLastError());
+  }
+  if (family == AF_INET6) {
+    // An address of IPv4 may be written as one of IPv6.
+    (void)setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, (const char *)&off,
+                     sizeof(off));
   }
   if ((rv = bind_source(d, s, family)) != 0 ||
       (rv = io_create(ip, (HANDLE)s, true)) != 0) {
