@@ -6,6 +6,7 @@
 //   npm run runtimes -- node@22 bun@1                      these
 //   npm run runtimes -- --test exchange --test recv deno@2 files that match
 //   npm run runtimes -- --listed bun@1                     what is left out there
+//   npm run runtimes -- bun-musl@1                         the binary for musl
 //
 // What cannot run somewhere is named in runtimes.json with the reason. A test
 // that fails and is not there fails the command, and so does a name there that
@@ -18,27 +19,47 @@ import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { installBunForMusl } from './musl.mjs'
 
 const KNOWN = ['node@20', 'node@22', 'node@24', 'node@26', 'bun@1', 'deno@2']
-// Of each runtime, what runs a program for Node.
+// Of each runtime, what runs a program for Node. What has no loop for the
+// engine takes the other driver by itself; the tests are to know it.
 const FLAGS = { node: [], bun: ['--bun'], deno: ['run', '--allow-all'] }
+const DRIVERS = { bun: 'thread', deno: 'thread' }
 const FILE_LIMIT_MS = 300_000
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js')
 const demo = [join(root, 'dist', 'cli', 'main.js'), 'demo', '--interval', '0']
 
+/** What a runtime is, whatever its version and its C library. */
+function nameOf(spec) {
+  return spec.split(/@|-musl/)[0]
+}
+
 /** A runtime in a folder of its own. */
 class Runtime {
   constructor(spec, home) {
     this.spec = spec
-    this.name = spec.split('@')[0]
+    this.name = nameOf(spec)
     this.home = join(home, spec)
     this.bin = join(this.home, 'node_modules', '.bin')
+    this.file = join(this.bin, this.name)
+    this.env = {}
   }
 
   async install() {
     await mkdir(this.home)
+    // Of the version that scripts/musl has.
+    if (this.spec.startsWith('bun-musl'))
+      Object.assign(this, await installBunForMusl())
+    else await this.#installFromNpm()
+    const { stdout } = this.#spawn(['--version'])
+    this.version = /\d+\.\d+\.\d+/.exec(stdout)?.[0]
+    if (this.version === undefined) throw new Error(`${this.spec} does not run`)
+  }
+
+  async #installFromNpm() {
     await writeFile(join(this.home, 'package.json'), '{"private":true}\n')
     const npm = spawnSync(
       'npm',
@@ -46,17 +67,14 @@ class Runtime {
       { cwd: this.home, encoding: 'utf8' }
     )
     if (npm.status !== 0) throw new Error(`${this.spec}: ${npm.stderr}`)
-    const { stdout } = this.#spawn(['--version'])
-    this.version = /\d+\.\d+\.\d+/.exec(stdout)?.[0]
-    if (this.version === undefined) throw new Error(`${this.spec} does not run`)
   }
 
-  run(args, env = {}) {
-    return this.#spawn([...FLAGS[this.name], ...args], env)
+  run(args) {
+    return this.#spawn([...FLAGS[this.name], ...args])
   }
 
-  #spawn(args, env = {}) {
-    return spawnSync(join(this.bin, this.name), args, {
+  #spawn(args) {
+    return spawnSync(this.file, args, {
       cwd: root,
       encoding: 'utf8',
       timeout: FILE_LIMIT_MS,
@@ -67,7 +85,9 @@ class Runtime {
         // What a test starts by name is this runtime, too.
         PATH: [this.bin, process.env.PATH].join(delimiter),
         FORCE_COLOR: '0',
-        ...env
+        NNG_PAIR_DRIVER:
+          process.env.NNG_PAIR_DRIVER ?? DRIVERS[this.name] ?? 'loop',
+        ...this.env
       }
     })
   }
@@ -93,15 +113,14 @@ async function runFile(runtime, file, listed, onlyListed) {
   const report = join(runtime.home, 'report.json')
   await rm(report, { force: true })
   const pattern = patternOf(listed, onlyListed)
-  const { status, signal, stdout, stderr } = runtime.run(
-    [
-      jest,
-      ...['--runInBand', '--ci', '--json', '--outputFile', report],
-      ...(pattern === '' ? [] : ['--testNamePattern', pattern]),
-      ...['--runTestsByPath', join(root, file)]
-    ],
-    { NNG_PAIR_TEST_RUNTIME: runtime.name }
-  )
+  const { status, signal, stdout, stderr } = runtime.run([
+    jest,
+    ...['--runInBand', '--ci', '--json', '--outputFile', report],
+    // Also those that are the same with either driver.
+    ...['--testPathIgnorePatterns', '/node_modules/'],
+    ...(pattern === '' ? [] : ['--testNamePattern', pattern]),
+    ...['--runTestsByPath', join(root, file)]
+  ])
   const result = { passed: 0, failed: 0, leftOut: 0, skipped: 0, problems: [] }
   const json = await readFile(report, 'utf8').catch(() => undefined)
   if (json === undefined) {
@@ -152,7 +171,9 @@ async function testOn(runtime, files, entries, onlyListed) {
     const listed = entries.filter(
       (entry) =>
         entry.files.includes(file) &&
-        entry.runtimes.some((name) => [runtime.name, runtime.spec].includes(name))
+        entry.runtimes.some((name) =>
+          [runtime.name, runtime.spec].includes(name)
+        )
     )
     if (onlyListed && listed.length === 0) continue
     const { problems, ...counts } = await runFile(
@@ -162,11 +183,12 @@ async function testOn(runtime, files, entries, onlyListed) {
       onlyListed
     )
     for (const key of Object.keys(total)) total[key] += counts[key]
-    for (const problem of problems) console.log(`\n● ${runtime.spec} ${problem}`)
+    for (const problem of problems)
+      console.log(`\n● ${runtime.spec} ${problem}`)
   }
   const seconds = ((Date.now() - begun) / 1000).toFixed(0)
   console.log(
-    `${total.failed === 0 ? 'ok    ' : 'FAILED'} ${runtime.name} ${runtime.version}: ` +
+    `${total.failed === 0 ? 'ok    ' : 'FAILED'} ${runtime.spec} (${runtime.version}): ` +
       `${total.passed} passed, ${total.failed} failed, ${total.leftOut} left out ` +
       `(scripts/runtimes.json), ${total.skipped} skipped as on any runtime; ${seconds} s`
   )
@@ -194,7 +216,7 @@ const { values, positionals } = parseArgs({
 })
 const specs = positionals.length > 0 ? positionals : KNOWN
 for (const spec of specs)
-  if (!(spec.split('@')[0] in FLAGS)) throw new Error(`no runtime ${spec}`)
+  if (!(nameOf(spec) in FLAGS)) throw new Error(`no runtime ${spec}`)
 const files = testFiles(values.test)
 if (files.length === 0) throw new Error('no file of tests matches')
 const { leftOut: entries } = JSON.parse(

@@ -21,6 +21,8 @@ export async function childJest(
 ): Promise<string> {
   buildIfStale()
   const folder = tempFolder()
+  // Bun installs packages by itself where there is no such folder above.
+  fs.mkdirSync(path.join(folder, 'node_modules'))
   fs.writeFileSync(path.join(folder, 'child.test.js'), source)
   const file = path.join(folder, 'jest.config.json')
   const all = { testEnvironment: 'node', transform: {}, ...config }

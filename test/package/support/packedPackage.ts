@@ -30,6 +30,15 @@ export function run(
   })
 }
 
+/** Where PATH has a program. */
+function found(program: string): string {
+  const folders = (process.env.PATH ?? '').split(path.delimiter)
+  const files = folders.map((folder) => path.join(folder, program))
+  const file = files.find((name) => fs.existsSync(name))
+  if (file === undefined) throw new Error(`there is no ${program}`)
+  return file
+}
+
 /**
  * The tarball made of this tree, with the binary of build/Release as this
  * machine's prebuilt one, and an empty project that it can be installed into.
@@ -46,11 +55,11 @@ export class PackedPackage {
   constructor() {
     const bin = path.join(this.dir, 'bin')
     fs.mkdirSync(bin)
-    const nodeBin = path.dirname(process.execPath)
-    for (const tool of ['node', 'npm', 'npx']) {
-      fs.symlinkSync(path.join(nodeBin, tool), path.join(bin, tool))
+    fs.symlinkSync(process.execPath, path.join(bin, 'node'))
+    // Not always beside it: npm's package of Node is Node alone.
+    for (const tool of ['npm', 'npx', 'sh']) {
+      fs.symlinkSync(found(tool), path.join(bin, tool))
     }
-    fs.symlinkSync('/bin/sh', path.join(bin, 'sh'))
     this.bare = {
       HOME: process.env.HOME,
       PATH: bin,
