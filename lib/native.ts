@@ -182,6 +182,8 @@ interface Native {
   outside<T>(call: () => T): T
   /** Ends the process, unless it listens to `uncaughtException`. */
   uncaught(error: unknown): void
+  /** Before the process exits, where that ends no environment. */
+  exiting(): void
   errorText(error: number): string
   nngVersion: string
 }
@@ -216,3 +218,7 @@ function load(): Native {
 }
 
 export const native: Native = load()
+
+// Node and Deno tell an addon of its environment's end, and Bun does not when
+// the process exits.
+if (process.versions.bun !== undefined) process.on('exit', native.exiting)

@@ -28,6 +28,13 @@ Napi::Value Uncaught(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value Exiting(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto* environment = env.GetInstanceData<std::shared_ptr<Environment>>();
+  (*environment)->Exiting();
+  return env.Undefined();
+}
+
 // Calls a function in no async context.
 Napi::Value Outside(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -78,6 +85,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if (environment->clock() != nullptr)
     exports["Clock"] = ClockWrap::Define(env);
   exports["uncaught"] = Napi::Function::New(env, Uncaught, "uncaught");
+  exports["exiting"] = Napi::Function::New(env, Exiting, "exiting");
   exports["outside"] = Napi::Function::New(env, Outside, "outside");
   exports["outbox"] = environment->CreateOutbox(env);
 #if defined(NNG_PAIR_LOCK_CHECK)

@@ -156,6 +156,13 @@ void Environment::End(void* arg, const std::function<void()>& done) {
   driver->Stop(stopped);
 }
 
+void Environment::Exiting() {
+  if (driver_ == nullptr) return;
+  outbox_.Commit();
+  engine_flush(driver_->GetEngine());
+  for (auto& entry : sockets_) entry.second->Close();
+}
+
 // On the thread that has called exit(). Other environments' threads may be in
 // the middle of anything.
 void Environment::OnExit() {
