@@ -26,6 +26,8 @@ const KNOWN = ['node@20', 'node@22', 'node@24', 'node@26', 'bun@1', 'deno@2']
 // engine takes the other driver by itself; the tests are to know it.
 const FLAGS = { node: [], bun: ['--bun'], deno: ['run', '--allow-all'] }
 const DRIVERS = { bun: 'thread', deno: 'thread' }
+// Under Deno jest does not always end by itself, also where it has passed.
+const JEST_FLAGS = { deno: ['--forceExit'] }
 const FILE_LIMIT_MS = 300_000
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -116,6 +118,7 @@ async function runFile(runtime, file, listed, onlyListed) {
   const { status, signal, stdout, stderr } = runtime.run([
     jest,
     ...['--runInBand', '--ci', '--json', '--outputFile', report],
+    ...(JEST_FLAGS[runtime.name] ?? []),
     // Also those that are the same with either driver.
     ...['--testPathIgnorePatterns', '/node_modules/'],
     ...(pattern === '' ? [] : ['--testNamePattern', pattern]),
