@@ -219,6 +219,8 @@ function load(): Native {
 
 export const native: Native = load()
 
-// Node and Deno tell an addon of its environment's end, and Bun does not when
-// the process exits.
-if (process.versions.bun !== undefined) process.on('exit', native.exiting)
+// Bun tells an addon nothing when the process exits, and Windows tells it too
+// late, when its other threads have been ended.
+if (process.versions.bun !== undefined || process.platform === 'win32') {
+  process.on('exit', native.exiting)
+}

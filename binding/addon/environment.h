@@ -63,9 +63,10 @@ class Environment : public Waker {
   // What JavaScript sees of it; null where there is none.
   napi_value CreateOutbox(napi_env env);
 
-  // The process is about to exit, and may end no environment (Bun): hands over
-  // what was accepted, as far as the kernel takes it, and closes what is held.
-  // The environment's thread; its end may follow all the same.
+  // The process is about to exit, and may end no environment (Bun), or too late
+  // (Windows): hands over what was accepted, as far as the kernel takes it, and
+  // closes what is held. The environment's thread; its end may follow all the
+  // same.
   void Exiting();
 
   // Counted: while it is held, the environment's loop stays alive.
