@@ -27,9 +27,10 @@
 #define PIPE_BUFFER (512 * 1024)
 
 // Full access: the system, administrators, and the owner. And everybody: to
-// read and to write, but not to make further instances.
+// read and to write, and so to make further instances, since that is what who
+// opens a pipe for writing asks for, too (GENERIC_WRITE, as NNG has it).
 #define OWNER_ACCESS L"D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;OW)"
-#define OTHERS_ACCESS L"(A;;0x12019b;;;WD)"
+#define OTHERS_ACCESS L"(A;;0x12019f;;;WD)"
 
 typedef struct {
   nng_stream_listener sl;

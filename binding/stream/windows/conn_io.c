@@ -50,8 +50,9 @@ void conn_io_readable(void *arg, DWORD error, size_t n) {
   conn *c = arg;
 
   (void)n;
-  // The next read will tell of the end, but not everywhere once more of why.
-  if (error != 0) {
+  // The next read will tell of the end, but not everywhere once more of a
+  // reset.
+  if (error != 0 && io_error(error) != NNG_ECONNSHUT) {
     c->system.read_error = io_error(error);
   }
   conn_ready(c, true, false);
