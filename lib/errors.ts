@@ -1,4 +1,4 @@
-import * as util from 'node:util'
+import { getSystemErrorName, inspect } from 'node:util'
 import { native } from './native'
 
 /** NNG's error numbers (nng.h) by the names that Node's users know. */
@@ -44,7 +44,7 @@ function nameOf(errno: number): string {
   const name = names.get(errno)
   if (name !== undefined) return name
   if (errno > SYSTEM_ERROR && errno < 2 * SYSTEM_ERROR) {
-    return util.getSystemErrorName(SYSTEM_ERROR - errno)
+    return getSystemErrorName(SYSTEM_ERROR - errno)
   }
   return 'EINTERNAL'
 }
@@ -158,7 +158,7 @@ export function checked<T>(entry: Entry, check: () => T): T {
 
 /** An argument, whatever it is, for the message of an error. */
 export function show(value: unknown): string {
-  return util.inspect(value, { depth: -1, breakLength: Infinity })
+  return inspect(value, { depth: -1, breakLength: Infinity })
 }
 
 /** A `TypeError` or `RangeError` with one of Node's own codes. */
