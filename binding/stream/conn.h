@@ -67,9 +67,10 @@ extern bool nng_pair_conn_writable(const nng_stream *);
 // more: until on_writable is called, or for good.
 extern size_t nng_pair_conn_write(nng_stream *, struct iovec *, int count,
                                   size_t total);
-// How many of the bytes that were offered and not taken are on their way all the
-// same (Windows): the next write must begin with them, and is told that they
-// were taken. When the connection ends before, the peer may have them or not.
+// How many of the bytes that were offered and not taken are on their way all
+// the same (Windows): the next write must begin with them, and is told that
+// they were taken. When the connection ends before, the peer may have them or
+// not.
 extern size_t nng_pair_conn_in_flight(const nng_stream *);
 // on_writable will be called when this turn ends. Not from within on_writable:
 // the turn would not end.

@@ -21,7 +21,7 @@ describe('the tarball', () => {
       /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|CMakeLists\.txt)$/,
       /^dist\/[\w/-]+\.(js|mjs|d\.ts|d\.mts)$/,
       /^prebuilds\/\w+-\w+\/nng-pair(\.glibc|\.musl)?\.node$/,
-      /^binding\/\w+\/\w+\.(c|cc|h)$/,
+      /^binding\/\w+\/(\w+\/)?\w+\.(c|cc|h)$/,
       /^deps\/(nng\.json|[\w-]+\.(mjs|cmake))$/,
       /^deps\/patches\/[\w-]+\.patch$/,
       /^deps\/nng\/(LICENSE\.txt|\.nng-pair\.json)$/,
