@@ -295,12 +295,15 @@ describe.each(transports)('endpoints over %s', (transport) => {
     await until(() => sock.stats().messagesLost > 0)
     const { messagesSent, messagesLost, unsentMessages, waitingSends } =
       sock.stats()
-    expect(messagesLost).toBe(1)
-    expect(unsentMessages).toBe(20)
-    expect(messagesSent + 1 + 20 + waitingSends).toBe(count + 2)
+    // On Windows it is all that was being written, which may end in the next.
+    const most = process.platform === 'win32' ? 2 : 1
+    expect(messagesLost).toBeGreaterThan(0)
+    expect(messagesLost).toBeLessThanOrEqual(most)
+    expect(unsentMessages).toBe(21 - messagesLost)
+    expect(messagesSent + 21 + waitingSends).toBe(count + 2)
     const next = socket()
     await sock.dial((await next.listen(freeUrl(transport))).url)
-    for (let i = messagesSent + 1; i < count + 2; i++) {
+    for (let i = messagesSent + messagesLost; i < count + 2; i++) {
       expect(Number(await next.recv())).toBe(i)
     }
     await Promise.all(waiting)

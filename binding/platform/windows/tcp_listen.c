@@ -207,7 +207,6 @@ static int find_accept(nni_tcp_listener *l, SOCKET s) {
 }
 
 static int bind_and_listen(SOCKET s, const SOCKADDR_STORAGE *ss, int size) {
-  const BOOL on = TRUE;
   const DWORD off = 0;
 
   // All addresses are those of IPv4 as well, as elsewhere.
@@ -215,9 +214,9 @@ static int bind_and_listen(SOCKET s, const SOCKADDR_STORAGE *ss, int size) {
     (void)setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, (const char *)&off,
                      sizeof(off));
   }
-  // Or any other program could take the port as well.
-  (void)setsockopt(s, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (const char *)&on,
-                   sizeof(on));
+  // Neither SO_REUSEADDR, by which any program could take the port as well, nor
+  // SO_EXCLUSIVEADDRUSE, which keeps a listener from the port that it has just
+  // left: as in node:net.
   if (bind(s, (const struct sockaddr *)ss, size) == 0 &&
       listen(s, BACKLOG) == 0) {
     return 0;

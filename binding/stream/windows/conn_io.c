@@ -253,6 +253,26 @@ static DWORD write_copy(conn *c, const struct iovec *iov, int count,
   return error;
 }
 
+// A write has failed. Of a reset the one who meets it first is told, which may
+// have been the operation that waits for something to be read.
+static int write_failed(const conn *c, DWORD error) {
+  io *i = conn_io(c);
+  const int rv = io_error(error);
+  DWORD flags;
+  DWORD n;
+
+  if (rv != NNG_ECONNSHUT) {
+    return rv;
+  }
+  if (!c->ipc && i->in.pending && HasOverlappedIoCompleted(&i->in.overlapped) &&
+      !WSAGetOverlappedResult(io_socket(i), &i->in.overlapped, &n, FALSE,
+                              &flags) &&
+      io_error((DWORD)WSAGetLastError()) == NNG_ECONNRESET) {
+    return NNG_ECONNRESET;
+  }
+  return NNG_ECLOSED;
+}
+
 int conn_io_write(conn *c, struct iovec *iov, int count, size_t total,
                   size_t *np) {
   conn_system *s = &c->system;
@@ -297,7 +317,7 @@ int conn_io_write(conn *c, struct iovec *iov, int count, size_t total,
     s->write_error = io_error(error);
     return 0;
   }
-  return io_error(error) == NNG_ECONNSHUT ? NNG_ECLOSED : io_error(error);
+  return write_failed(c, error);
 }
 
 // The rest.
