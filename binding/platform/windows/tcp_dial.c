@@ -9,16 +9,15 @@
 
 #include "../../stream/conn_impl.h"
 #include "io.h"
+#include "tcp_flags.h"
 // After the system's others.
 #include <mstcpip.h>
 
 struct nni_tcp_dialer {
-  nni_mtx mtx;
+  tcp_flags flags;  // first
   nni_list attempts;
   SOCKADDR_STORAGE source;
   int source_size;
-  bool no_delay;
-  bool keep_alive;
   bool closed;
 };
 
@@ -35,7 +34,7 @@ int nni_tcp_dialer_init(nni_tcp_dialer **dp) {
   if ((d = NNI_ALLOC_STRUCT(d)) == NULL) {
     return NNG_ENOMEM;
   }
-  nni_mtx_init(&d->mtx);
+  nni_mtx_init(&d->flags.mtx);
   NNI_LIST_INIT(&d->attempts, attempt, node);
   *dp = d;
   return 0;
@@ -57,7 +56,7 @@ static nni_aio *take_out(attempt *a, io **ip) {
 void nni_tcp_dialer_close(nni_tcp_dialer *d) {
   attempt *a;
 
-  nni_mtx_lock(&d->mtx);
+  nni_mtx_lock(&d->flags.mtx);
   d->closed = true;
   while ((a = nni_list_first(&d->attempts)) != NULL) {
     io *i;
@@ -66,12 +65,12 @@ void nni_tcp_dialer_close(nni_tcp_dialer *d) {
     io_release(i);
     nni_aio_finish_error(aio, NNG_ECLOSED);
   }
-  nni_mtx_unlock(&d->mtx);
+  nni_mtx_unlock(&d->flags.mtx);
 }
 
 void nni_tcp_dialer_fini(nni_tcp_dialer *d) {
   nni_tcp_dialer_close(d);
-  nni_mtx_fini(&d->mtx);
+  nni_mtx_fini(&d->flags.mtx);
   NNI_FREE_STRUCT(d);
 }
 
@@ -80,13 +79,13 @@ static void cancel(nni_aio *aio, void *arg, int rv) {
   attempt *a;
   io *i;
 
-  nni_mtx_lock(&d->mtx);
+  nni_mtx_lock(&d->flags.mtx);
   if ((a = nni_aio_get_prov_extra(aio, 0)) != NULL) {
     (void)take_out(a, &i);
     io_release(i);
     nni_aio_finish_error(aio, rv);
   }
-  nni_mtx_unlock(&d->mtx);
+  nni_mtx_unlock(&d->flags.mtx);
 }
 
 // Under the lock, on the engine's thread.
@@ -105,7 +104,8 @@ static void connected(void *arg, DWORD error, size_t n) {
     rv = io_error((DWORD)WSAGetLastError());
   }
   if (rv == 0) {
-    rv = conn_open_tcp(i, true, d->no_delay, d->keep_alive, &stream);
+    rv =
+        conn_open_tcp(i, true, d->flags.no_delay, d->flags.keep_alive, &stream);
   }
   if (rv != 0) {
     io_release(i);
@@ -242,53 +242,16 @@ void nni_tcp_dial(nni_tcp_dialer *d, const nni_sockaddr *sa, nni_aio *aio) {
     nni_aio_finish_error(aio, NNG_EADDRINVAL);
     return;
   }
-  nni_mtx_lock(&d->mtx);
+  nni_mtx_lock(&d->flags.mtx);
   nni_aio_set_prov_extra(aio, 0, NULL);
   rv = start(d, &ss, size, aio);
-  nni_mtx_unlock(&d->mtx);
+  nni_mtx_unlock(&d->flags.mtx);
   if (rv != 0) {
     nni_aio_finish_error(aio, rv);
   }
 }
 
 // Options.
-
-static int set_flag(nni_tcp_dialer *d, bool *flag, const void *buf, size_t sz,
-                    nni_type t) {
-  bool on;
-  const int rv = nni_copyin_bool(&on, buf, sz, t);
-
-  if (rv == 0 && d != NULL) {
-    nni_mtx_lock(&d->mtx);
-    *flag = on;
-    nni_mtx_unlock(&d->mtx);
-  }
-  return rv;
-}
-
-static int set_no_delay(void *arg, const void *buf, size_t sz, nni_type t) {
-  nni_tcp_dialer *d = arg;
-
-  return set_flag(d, d != NULL ? &d->no_delay : NULL, buf, sz, t);
-}
-
-static int set_keep_alive(void *arg, const void *buf, size_t sz, nni_type t) {
-  nni_tcp_dialer *d = arg;
-
-  return set_flag(d, d != NULL ? &d->keep_alive : NULL, buf, sz, t);
-}
-
-static int get_no_delay(void *arg, void *buf, size_t *szp, nni_type t) {
-  const nni_tcp_dialer *d = arg;
-
-  return nni_copyout_bool(d->no_delay, buf, szp, t);
-}
-
-static int get_keep_alive(void *arg, void *buf, size_t *szp, nni_type t) {
-  const nni_tcp_dialer *d = arg;
-
-  return nni_copyout_bool(d->keep_alive, buf, szp, t);
-}
 
 static int set_source(void *arg, const void *buf, size_t sz, nni_type t) {
   nni_tcp_dialer *d = arg;
@@ -304,10 +267,10 @@ static int set_source(void *arg, const void *buf, size_t sz, nni_type t) {
     return NNG_EADDRINVAL;
   }
   if (d != NULL) {
-    nni_mtx_lock(&d->mtx);
+    nni_mtx_lock(&d->flags.mtx);
     d->source = ss;
     d->source_size = size;
-    nni_mtx_unlock(&d->mtx);
+    nni_mtx_unlock(&d->flags.mtx);
   }
   return 0;
 }
@@ -316,13 +279,13 @@ static const nni_option options[] = {
     {.o_name = NNG_OPT_LOCADDR, .o_set = set_source},
     {
         .o_name = NNG_OPT_TCP_NODELAY,
-        .o_get = get_no_delay,
-        .o_set = set_no_delay,
+        .o_get = tcp_flags_get_no_delay,
+        .o_set = tcp_flags_set_no_delay,
     },
     {
         .o_name = NNG_OPT_TCP_KEEPALIVE,
-        .o_get = get_keep_alive,
-        .o_set = set_keep_alive,
+        .o_get = tcp_flags_get_keep_alive,
+        .o_set = tcp_flags_set_keep_alive,
     },
     {.o_name = NULL},
 };

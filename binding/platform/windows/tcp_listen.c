@@ -11,6 +11,7 @@
 
 #include "../../stream/conn_impl.h"
 #include "io.h"
+#include "tcp_flags.h"
 
 #define BACKLOG 128
 
@@ -19,7 +20,7 @@
 #define ADDRESS_SIZE (sizeof(SOCKADDR_STORAGE) + 16)
 
 struct nni_tcp_listener {
-  nni_mtx mtx;
+  tcp_flags flags;  // first
   io *io;
   int family;
   nni_list aios;
@@ -27,8 +28,6 @@ struct nni_tcp_listener {
   bool connected;  // which of both
   bool started;
   bool closed;
-  bool no_delay;
-  bool keep_alive;
   LPFN_ACCEPTEX accept_ex;
 };
 
@@ -38,7 +37,7 @@ int nni_tcp_listener_init(nni_tcp_listener **lp) {
   if ((l = NNI_ALLOC_STRUCT(l)) == NULL) {
     return NNG_ENOMEM;
   }
-  nni_mtx_init(&l->mtx);
+  nni_mtx_init(&l->flags.mtx);
   nni_aio_list_init(&l->aios);
   l->socket = INVALID_SOCKET;
   *lp = l;
@@ -56,7 +55,7 @@ static void drop_socket(nni_tcp_listener *l) {
 void nni_tcp_listener_close(nni_tcp_listener *l) {
   nni_aio *aio;
 
-  nni_mtx_lock(&l->mtx);
+  nni_mtx_lock(&l->flags.mtx);
   if (!l->closed) {
     l->closed = true;
     while ((aio = nni_list_first(&l->aios)) != NULL) {
@@ -68,7 +67,7 @@ void nni_tcp_listener_close(nni_tcp_listener *l) {
     }
     drop_socket(l);
   }
-  nni_mtx_unlock(&l->mtx);
+  nni_mtx_unlock(&l->flags.mtx);
 }
 
 void nni_tcp_listener_fini(nni_tcp_listener *l) {
@@ -76,7 +75,7 @@ void nni_tcp_listener_fini(nni_tcp_listener *l) {
   if (l->io != NULL) {
     io_release(l->io);
   }
-  nni_mtx_fini(&l->mtx);
+  nni_mtx_fini(&l->flags.mtx);
   NNI_FREE_STRUCT(l);
 }
 
@@ -101,7 +100,8 @@ static int make_connection(nni_tcp_listener *l, nng_stream **sp) {
   }
   l->socket = INVALID_SOCKET;
   l->connected = false;
-  if ((rv = conn_open_tcp(i, false, l->no_delay, l->keep_alive, sp)) != 0) {
+  if ((rv = conn_open_tcp(i, false, l->flags.no_delay, l->flags.keep_alive,
+                          sp)) != 0) {
     io_release(i);
   }
   return rv;
@@ -165,12 +165,12 @@ static void accepted(void *arg, DWORD error, size_t n) {
 static void cancel(nni_aio *aio, void *arg, int rv) {
   nni_tcp_listener *l = arg;
 
-  nni_mtx_lock(&l->mtx);
+  nni_mtx_lock(&l->flags.mtx);
   if (nni_aio_list_active(aio)) {
     nni_aio_list_remove(aio);
     nni_aio_finish_error(aio, rv);
   }
-  nni_mtx_unlock(&l->mtx);
+  nni_mtx_unlock(&l->flags.mtx);
 }
 
 void nni_tcp_listener_accept(nni_tcp_listener *l, nni_aio *aio) {
@@ -179,7 +179,7 @@ void nni_tcp_listener_accept(nni_tcp_listener *l, nni_aio *aio) {
   if (nni_aio_begin(aio) != 0) {
     return;
   }
-  nni_mtx_lock(&l->mtx);
+  nni_mtx_lock(&l->flags.mtx);
   if (l->closed || !l->started) {
     rv = l->closed ? NNG_ECLOSED : NNG_ESTATE;
   } else {
@@ -191,7 +191,7 @@ void nni_tcp_listener_accept(nni_tcp_listener *l, nni_aio *aio) {
     nni_aio_list_append(&l->aios, aio);
     go_on(l);
   }
-  nni_mtx_unlock(&l->mtx);
+  nni_mtx_unlock(&l->flags.mtx);
 }
 
 // Listening.
@@ -261,9 +261,9 @@ int nni_tcp_listener_listen(nni_tcp_listener *l, const nni_sockaddr *sa) {
   if ((size = nni_win_nn2sockaddr(&ss, sa)) <= 0) {
     return NNG_EADDRINVAL;
   }
-  nni_mtx_lock(&l->mtx);
+  nni_mtx_lock(&l->flags.mtx);
   rv = start(l, &ss, size);
-  nni_mtx_unlock(&l->mtx);
+  nni_mtx_unlock(&l->flags.mtx);
   return rv;
 }
 
@@ -276,63 +276,26 @@ static int get_address(void *arg, void *buf, size_t *szp, nni_type t) {
   nng_sockaddr sa;
 
   sa.s_family = NNG_AF_UNSPEC;
-  nni_mtx_lock(&l->mtx);
+  nni_mtx_lock(&l->flags.mtx);
   if (l->started && !l->closed &&
       getsockname(io_socket(l->io), (struct sockaddr *)&ss, &size) == 0) {
     (void)nni_win_sockaddr2nn(&sa, &ss);
   }
-  nni_mtx_unlock(&l->mtx);
+  nni_mtx_unlock(&l->flags.mtx);
   return nni_copyout_sockaddr(&sa, buf, szp, t);
-}
-
-static int set_flag(nni_tcp_listener *l, bool *flag, const void *buf, size_t sz,
-                    nni_type t) {
-  bool on;
-  const int rv = nni_copyin_bool(&on, buf, sz, t);
-
-  if (rv == 0 && l != NULL) {
-    nni_mtx_lock(&l->mtx);
-    *flag = on;
-    nni_mtx_unlock(&l->mtx);
-  }
-  return rv;
-}
-
-static int set_no_delay(void *arg, const void *buf, size_t sz, nni_type t) {
-  nni_tcp_listener *l = arg;
-
-  return set_flag(l, l != NULL ? &l->no_delay : NULL, buf, sz, t);
-}
-
-static int set_keep_alive(void *arg, const void *buf, size_t sz, nni_type t) {
-  nni_tcp_listener *l = arg;
-
-  return set_flag(l, l != NULL ? &l->keep_alive : NULL, buf, sz, t);
-}
-
-static int get_no_delay(void *arg, void *buf, size_t *szp, nni_type t) {
-  const nni_tcp_listener *l = arg;
-
-  return nni_copyout_bool(l->no_delay, buf, szp, t);
-}
-
-static int get_keep_alive(void *arg, void *buf, size_t *szp, nni_type t) {
-  const nni_tcp_listener *l = arg;
-
-  return nni_copyout_bool(l->keep_alive, buf, szp, t);
 }
 
 static const nni_option options[] = {
     {.o_name = NNG_OPT_LOCADDR, .o_get = get_address},
     {
         .o_name = NNG_OPT_TCP_NODELAY,
-        .o_get = get_no_delay,
-        .o_set = set_no_delay,
+        .o_get = tcp_flags_get_no_delay,
+        .o_set = tcp_flags_set_no_delay,
     },
     {
         .o_name = NNG_OPT_TCP_KEEPALIVE,
-        .o_get = get_keep_alive,
-        .o_set = set_keep_alive,
+        .o_get = tcp_flags_get_keep_alive,
+        .o_set = tcp_flags_set_keep_alive,
     },
     {.o_name = NULL},
 };
