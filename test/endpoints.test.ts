@@ -299,8 +299,12 @@ describe.each(transports)('endpoints over %s', (transport) => {
     const most = process.platform === 'win32' ? 2 : 1
     expect(messagesLost).toBeGreaterThan(0)
     expect(messagesLost).toBeLessThanOrEqual(most)
-    expect(unsentMessages).toBe(21 - messagesLost)
-    expect(messagesSent + 21 + waitingSends).toBe(count + 2)
+    // Those that wait come in for a second one that is lost, a moment later.
+    expect(unsentMessages).toBeGreaterThanOrEqual(21 - messagesLost)
+    expect(unsentMessages).toBeLessThanOrEqual(20)
+    expect(messagesSent + messagesLost + unsentMessages + waitingSends).toBe(
+      count + 2
+    )
     const next = socket()
     await sock.dial((await next.listen(freeUrl(transport))).url)
     for (let i = messagesSent + messagesLost; i < count + 2; i++) {
