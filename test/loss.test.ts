@@ -270,7 +270,8 @@ describe.each(transports)('a peer that dies over %s', (transport) => {
     }
     stop = true
     await sending
+    const gone = once(ours, 'disconnect')
     await raw.close()
-    await once(ours, 'disconnect')
+    await gone
   })
 })
