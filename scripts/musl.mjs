@@ -19,14 +19,18 @@ const LOADER = '/lib/ld-musl-x86_64.so.1'
 const TARGET = 'x86_64-linux-musl'
 const BINARY = join(root, 'prebuilds', 'linux-x64', 'nng-pair.musl.node')
 
-/** Returns the runtime's file and what its environment needs. */
-export async function installBunForMusl() {
+/**
+ * Returns the runtime's file and what its environment needs. The binary is
+ * built if there is none, or with `rebuild` also where one is, of an older
+ * source perhaps.
+ */
+export async function installBunForMusl({ rebuild = false } = {}) {
   if (!existsSync(LOADER)) throw new Error('needs musl (Debian: musl)')
   const bun = join(packages, '@oven', 'bun-linux-x64-musl', 'bin', 'bun')
   if (!existsSync(bun))
     // By force: npm sees a machine with glibc.
     run('npm', ['ci', '--force', '--ignore-scripts', '--no-audit', '--no-fund'])
-  if (!existsSync(BINARY))
+  if (rebuild || !existsSync(BINARY))
     run(process.execPath, [
       join(scripts, 'prebuild.mjs'),
       ...['--only', 'linux-x64-musl']

@@ -54,7 +54,7 @@ class Runtime {
     await mkdir(this.home)
     // Of the version that scripts/musl has.
     if (this.spec.startsWith('bun-musl'))
-      Object.assign(this, await installBunForMusl())
+      Object.assign(this, await installBunForMusl({ rebuild: true }))
     else await this.#installFromNpm()
     const { stdout } = this.#spawn(['--version'])
     this.version = /\d+\.\d+\.\d+/.exec(stdout)?.[0]
