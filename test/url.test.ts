@@ -11,6 +11,7 @@ import { ending, sourceInProcess, type Tools } from './support/childProcess'
 import { Run } from './support/command'
 import { tempFolder } from './support/tempFolder'
 import { socket } from './support/transports'
+import { until } from './support/until'
 
 const hasIPv6 = Object.values(os.networkInterfaces()).some((addresses) =>
   addresses!.some(({ address }) => address === '::1')
@@ -249,6 +250,7 @@ describe(`dialing localhost${unlessIPv6}`, () => {
     }
     await dialing.send('who is there?')
     await listening.recv()
+    await until(() => addresses.length === 4)
     expect(addresses).toEqual(['::1', '127.0.0.1', '::1', '127.0.0.1'])
   })
 })
