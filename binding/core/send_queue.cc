@@ -211,9 +211,9 @@ bool SendQueue::Start(const uint8_t* data, size_t size, Result* result) {
       return true;
     }
     const size_t of_head = n < head_ ? head_ - n : 0;
-    std::memcpy(rest.memory.data(), head + n, of_head);
-    std::memcpy(rest.memory.data() + of_head, data + (n + of_head - head_),
-                total - n - of_head);
+    const size_t of_body = total - n - of_head;
+    if (of_head > 0) std::memcpy(rest.memory.data(), head + n, of_head);
+    std::memcpy(rest.memory.data() + of_head, data + (size - of_body), of_body);
     rest.end = total - n;
     rest.count = 1;
     rest.body = size;
