@@ -27,6 +27,7 @@ const SANITIZERS = {
       useAfterFree: /heap-use-after-free[^]*nni_msg_set_pipe/,
       overflow: /signed integer overflow/
     },
+    fuzzed: true,
     options: {
       ASAN_OPTIONS: [
         // Node and jest keep what they have until the process ends.
@@ -75,6 +76,7 @@ function compile() {
     `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${build}/build/Release`
   )
   run('--build', build, '-j2')
+  if (sanitizer.fuzzed) run('--build', build, '--target', 'fuzz_connection')
 }
 
 function environment() {
@@ -198,6 +200,19 @@ function proveAddon(env) {
   }
 }
 
+/** What libFuzzer has found worth keeping (scripts/fuzz.mjs). */
+function replayInputs(env) {
+  const program = path.join(build, 'test/fuzz/fuzz_connection')
+  const { status, signal } = spawnSync(program, ['test/fuzz/corpus.txt'], {
+    stdio: 'inherit',
+    timeout: 300_000,
+    env: { ...env, LD_PRELOAD: undefined }
+  })
+  if (status === 0) return true
+  console.error(`test/fuzz/corpus.txt: ${signal ?? `exit ${status}`}`)
+  return false
+}
+
 function runJest(env) {
   const { status, signal } = spawnSync(
     process.execPath,
@@ -218,7 +233,8 @@ if (!buildOnly) {
   proveAddon(env)
   proveReports(env)
   proveLockCheck(env)
-  const passed = runJest(env)
+  const replayed = !sanitizer.fuzzed || replayInputs(env)
+  const passed = runJest(env) && replayed
   const texts = takeReports()
   for (const text of texts) console.error(text)
   if (texts.length > 0) console.error(`${texts.length} sanitizer reports`)
