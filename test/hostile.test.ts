@@ -169,6 +169,20 @@ describe.each(transports)('over %s, a connection that', (transport) => {
     }
   )
 
+  // With a pause after each, as NNG has it, this would take half a minute.
+  test('comes again and again does not make the good ones wait', async () => {
+    const ours = socket()
+    const { url } = await ours.listen(freeUrl(transport))
+    const deeds = [
+      unshaken['ends within its header']!,
+      unshaken['sends zeros']!
+    ]
+    for (let i = 0; i < 300; i++) {
+      await deeds[i % 2]!(await RawPeer.connect(url))
+      await expectGoodPeer(ours, url)
+    }
+  }, 15_000)
+
   test.each(Object.entries(afterShake(transport)))(
     '%s is hung up on, and a good peer gets in',
     async (_, deed) => {
