@@ -70,8 +70,12 @@ describe.each(transports)('a duplex over %s', (transport) => {
     await sent
     // All of it is on its way back; then nothing more will come.
     await until(() => {
-      const { messagesSent, messagesReceived, unreadMessages } = dialing.stats()
-      return messagesSent === messagesReceived && unreadMessages === 0
+      const { messagesSent, messagesReceived, unsentMessages, unreadMessages } =
+        dialing.stats()
+      return (
+        stream.writableLength + unsentMessages + unreadMessages === 0 &&
+        messagesSent === messagesReceived
+      )
     })
     await turn()
     await dialing.close()
