@@ -498,8 +498,7 @@ describe('the file of an ipc listener', () => {
 
   test('is gone if the listener was closed while it took the path', async () => {
     const folder = tempFolder()
-    const run = inProcess(async ({ lib, fs, say, turn }, folder) => {
-      const net = await import('node:net')
+    const run = inProcess(async ({ lib, fs, net, say, turn }, folder) => {
       const file = `${folder}/pair.ipc`
       for (let meanwhile = 0; meanwhile < 10;) {
         // The file of a dead listener: it takes a while to be taken over.
