@@ -95,7 +95,7 @@ export class NngError extends Error {
   readonly code: NngErrorCode | (string & {})
   /** NNG's number of the error. */
   readonly errno: number
-  /** What failed: `listen`, `dial`, `send`, `recv`, `drain`, … */
+  /** What failed: `listen`, `dial`, `send`, `recv`, `drain`, `socket`, … */
   readonly syscall: string
   /** The URL, where there is one. */
   readonly address?: string

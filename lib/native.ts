@@ -200,6 +200,9 @@ function load(): Native {
     // would take the whole package along for a path.join() of this.
     return nodeGypBuild(`${__dirname}/..`) as Native
   } catch (cause) {
+    // It has been loaded, and the system is at its end.
+    if ((cause as { code?: unknown }).code === 'ERR_NNG_PAIR_NO_ENGINE')
+      throw cause
     if (bundled) throw bundledError(cause)
     const { platform } = process
     const root = path.dirname(__dirname)

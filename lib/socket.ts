@@ -3,11 +3,11 @@ import type { MessageData } from './bytes'
 import { Closing, type CloseResult } from './closing'
 import { PairDuplex } from './duplex'
 import { Endpoints, type OpenEndpoint, type Opened } from './endpoints'
-import { argumentError, at, callSite, checked, show } from './errors'
+import { NngError, argumentError, at, callSite, checked, show } from './errors'
 import { Events, type PairSocketEvents } from './events'
 import { Dialer, Listener } from './handles'
 import { MessageIterator } from './messageIterator'
-import { native, type NativeSocket } from './native'
+import { native, type NativeOptions, type NativeSocket } from './native'
 import {
   checkNames,
   checkTimeoutOption,
@@ -45,6 +45,14 @@ export interface PairSocketStats {
 
 const NONE: WaitOptions = Object.freeze({})
 
+function open(options: NativeOptions): NativeSocket {
+  try {
+    return new native.Socket(options)
+  } catch (error) {
+    throw new NngError((error as { errno: number }).errno, 'socket')
+  }
+}
+
 /**
  * A PAIR v0 socket: one peer at a time, messages both ways.
  *
@@ -73,11 +81,12 @@ export class PairSocket
   /**
    * @throws TypeError or RangeError if an option is of the wrong type
    *   (`ERR_INVALID_ARG_TYPE`) or out of range (`ERR_OUT_OF_RANGE`).
+   * @throws NngError if the system has no memory for it (`ENOMEM`).
    */
   constructor(options: PairSocketOptions = {}) {
     super()
     const resolved = checked(PairSocket, () => resolveOptions(options))
-    this.#native = new native.Socket(resolved)
+    this.#native = checked(PairSocket, () => open(resolved))
     this.#receiver = new Receiver(this.#native, resolved.recvTimeout)
     this.#sender = new Sender(
       this.#native,

@@ -79,7 +79,14 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   const bool uv = HasLibuvLoop(env);
   std::shared_ptr<Environment> environment =
       Environment::Create(env, ChooseDriver(env, uv), uv);
-  if (!environment) return exports;
+  if (!environment) {
+    Napi::Error error = Napi::Error::New(
+        env,
+        "the system has no descriptor, thread or memory left for nng-pair");
+    error.Set("code", Napi::String::New(env, "ERR_NNG_PAIR_NO_ENGINE"));
+    error.ThrowAsJavaScriptException();
+    return exports;
+  }
   env.SetInstanceData(new std::shared_ptr<Environment>(environment));
   exports["Socket"] = SocketWrap::Define(env);
   if (environment->clock() != nullptr)

@@ -12,8 +12,8 @@ namespace {
 
 using Lock = std::lock_guard<std::mutex>;
 
-// The environments whose environments have not ended. Never freed: exit() may
-// come at any time.
+// The environments that have not ended. Never freed: exit() may come at any
+// time.
 struct Living {
   std::mutex mutex;
   std::unordered_set<Environment*> environments;

@@ -144,7 +144,9 @@ SocketWrap::SocketWrap(const Napi::CallbackInfo& info)
   if (!ReadOptions(info.Env(), info[0], &options)) return;
   const int rv = Socket::Open(options, environment_, &socket_);
   if (rv != 0) {
-    Napi::Error::New(info.Env(), nng_strerror(rv)).ThrowAsJavaScriptException();
+    Napi::Error error = Napi::Error::New(info.Env(), nng_strerror(rv));
+    error.Set("errno", Napi::Number::New(info.Env(), rv));
+    error.ThrowAsJavaScriptException();
     return;
   }
   napi_value id;

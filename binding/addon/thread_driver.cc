@@ -1,5 +1,6 @@
 #include "thread_driver.h"
 
+#include <system_error>
 #include <utility>
 
 #include "async_resource.h"
@@ -24,17 +25,26 @@ std::unique_ptr<Driver> ThreadDriver::Create(napi_env env, Deliver deliver) {
   napi_unref_threadsafe_function(env, driver->function_);
   ThreadDriver* self = driver.get();
   if ((self->engine_ = engine_create()) == nullptr) return nullptr;
-  self->thread_ = std::thread([self] {
-    engine_adopt(self->engine_);
-    while (!self->stopping_) {
-      engine_wait(self->engine_);
-      engine_turn(self->engine_);
-    }
-  });
+  try {
+    self->thread_ = std::thread([self] { self->Run(); });
+  } catch (const std::system_error&) {
+    return nullptr;  // the system gives no further thread
+  }
   return driver;
 }
 
+void ThreadDriver::Run() {
+  engine_adopt(engine_);
+  while (!stopping_) {
+    engine_wait(engine_);
+    engine_turn(engine_);
+  }
+}
+
 ThreadDriver::~ThreadDriver() {
+  if (function_ != nullptr) {
+    napi_release_threadsafe_function(function_, napi_tsfn_abort);
+  }
   if (engine_ != nullptr) engine_release(engine_);
 }
 
@@ -60,8 +70,6 @@ void ThreadDriver::Stop(std::function<void()> done) {
   stopping_ = true;
   engine_signal(engine_);
   thread_.join();
-  napi_release_threadsafe_function(std::exchange(function_, nullptr),
-                                   napi_tsfn_abort);
   delete this;
   done();
 }

@@ -1,8 +1,9 @@
 // The engine on a thread of its own, and delivery by a thread-safe function:
 // where the environment's loop cannot be had.
 //
-// Ownership. The driver owns the thread and the function. Stop joins the one
-// and gives up the other; the environment's thread then deletes the driver.
+// Ownership. The driver owns the thread, the function and the engine. Stop
+// joins the one, and the destructor, on the environment's thread, gives up the
+// others.
 
 #ifndef NNG_PAIR_ADDON_THREAD_DRIVER_H
 #define NNG_PAIR_ADDON_THREAD_DRIVER_H
@@ -32,6 +33,7 @@ class ThreadDriver : public Driver {
   ThreadDriver(napi_env env, Deliver deliver)
       : env_(env), deliver_(std::move(deliver)) {}
 
+  void Run();
   static void OnWake(napi_env env, napi_value, void* context, void*);
 
   const napi_env env_;

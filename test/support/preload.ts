@@ -32,7 +32,7 @@ function library(name: string): string {
 
 /** The environment of a process into which this library is preloaded. */
 export function preloading(
-  name: 'getaddrinfo' | 'listen',
+  name: 'getaddrinfo' | 'listen' | 'failing_calls',
   variables: NodeJS.ProcessEnv
 ): NodeJS.ProcessEnv {
   // A sanitizer's library has to come first.
