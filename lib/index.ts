@@ -10,6 +10,7 @@ export type { NngErrorCode } from './errors'
 export type {
   CloseOptions,
   DialOptions,
+  KeepAliveOptions,
   PairSocketOptions,
   WaitOptions
 } from './options'

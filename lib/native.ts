@@ -16,6 +16,11 @@ export interface NativeOptions {
   reconnectMax: number
   noDelay: boolean
   keepAlive: boolean
+  /** Milliseconds, but for the count; 0: the system's own. */
+  keepAliveDelay: number
+  keepAliveInterval: number
+  keepAliveCount: number
+  userTimeout: number
   ipcMode: number
 }
 

@@ -1,5 +1,32 @@
 import { argumentError, show } from './errors'
+import type { NativeOptions } from './native'
 import { warnOfUnknown } from './optionNames'
+
+/**
+ * When an idle tcp connection is probed, and when it is given up: after `delay`
+ * + `count` × `interval` without a word from the peer's system. What is left
+ * out is the system's: two hours, 75 seconds and 9 probes on Linux (8 on
+ * macOS; one second and 10 on Windows).
+ *
+ * Systems count in whole seconds here: times are rounded up.
+ */
+export interface KeepAliveOptions {
+  /**
+   * How long the connection is idle before the first probe, in milliseconds:
+   * 1 to 32,767,000 (TCP_KEEPIDLE).
+   */
+  delay?: number | undefined
+  /**
+   * From one probe to the next, in milliseconds: 1 to 32,767,000
+   * (TCP_KEEPINTVL).
+   */
+  interval?: number | undefined
+  /**
+   * After how many probes without an answer the peer is gone: 1 to 127
+   * (TCP_KEEPCNT).
+   */
+  count?: number | undefined
+}
 
 /** Options of a {@link PairSocket}; each has a default. */
 export interface PairSocketOptions {
@@ -32,8 +59,25 @@ export interface PairSocketOptions {
   reconnectMax?: number | undefined
   /** tcp: send small messages at once (TCP_NODELAY). Default: true. */
   noDelay?: boolean | undefined
-  /** tcp: probe an idle connection (SO_KEEPALIVE). Default: false. */
-  keepAlive?: boolean | undefined
+  /**
+   * tcp: probe an idle connection (SO_KEEPALIVE), at the system's times or at
+   * these. A peer that is gone is noticed so while nothing is sent; while
+   * something is, see `userTimeout`. Default: false.
+   */
+  keepAlive?: boolean | KeepAliveOptions | undefined
+  /**
+   * tcp: how long what was sent may stay unconfirmed by the peer's system
+   * before the connection is given up, in milliseconds: 1 to 2³¹-1, or
+   * `Infinity`, which is the system's own limit, about a quarter of an hour on
+   * Linux (TCP_USER_TIMEOUT, RFC 5482). Whole seconds on macOS, rounded up.
+   *
+   * On Linux two things come with it. A peer that is there, but reads nothing
+   * for so long while there is more for it than its buffers hold, is given up
+   * as well: take a time that is longer than the peer may pause. And with
+   * `keepAlive` it decides, instead of `count`, when an idle peer is gone.
+   * Default: `Infinity`.
+   */
+  userTimeout?: number | undefined
   /**
    * The permission bits of an ipc socket file. On Windows, whether everybody on
    * the machine may connect (0o006) or its user alone. Default: 0o600.
@@ -51,6 +95,9 @@ export type ResolvedOptions = {
 
 const MAX_BUFFER = 8192
 const MAX_MILLISECONDS = 2 ** 31 - 1
+// What Linux takes: other systems take more.
+const MAX_KEEP_ALIVE_MS = 32_767_000
+const MAX_KEEP_ALIVE_COUNT = 127
 
 export const defaults: ResolvedOptions = {
   recvTimeout: Infinity,
@@ -62,6 +109,7 @@ export const defaults: ResolvedOptions = {
   reconnectMax: 10_000,
   noDelay: true,
   keepAlive: false,
+  userTimeout: Infinity,
   ipcMode: 0o600
 }
 
@@ -90,17 +138,18 @@ function checkInteger(
   }
 }
 
-/** Milliseconds: 0 to 2³¹-1, or `Infinity`. */
+/** Milliseconds: `min` to 2³¹-1, or `Infinity`. */
 export function checkTimeout(
   name: string,
-  value: unknown
+  value: unknown,
+  min = 0
 ): asserts value is number {
   checkNumber(name, value)
   if (value === Infinity) return
-  if (!(value >= 0 && value <= MAX_MILLISECONDS)) {
+  if (!(value >= min && value <= MAX_MILLISECONDS)) {
     throw argumentError(
       'ERR_OUT_OF_RANGE',
-      `${name} must be from 0 to ${MAX_MILLISECONDS} ms or Infinity, not ${value}`
+      `${name} must be from ${min} to ${MAX_MILLISECONDS} ms or Infinity, not ${value}`
     )
   }
 }
@@ -149,6 +198,33 @@ export function checkSignal(value: unknown): void {
   }
 }
 
+const keepAliveNames = ['delay', 'interval', 'count']
+
+/** Checks it, and returns what is of our own: it is read once. */
+function resolveKeepAlive(value: unknown): boolean | KeepAliveOptions {
+  if (typeof value === 'boolean') return value
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw argumentError(
+      'ERR_INVALID_ARG_TYPE',
+      `keepAlive must be a boolean or an object, not ${show(value)}`
+    )
+  }
+  const { delay, interval, count } = value as KeepAliveOptions
+  for (const name of Object.keys(value)) {
+    if (keepAliveNames.includes(name)) continue
+    if (value[name as keyof typeof value] !== undefined) {
+      warnOfUnknown(name, keepAliveNames)
+    }
+  }
+  const check = (name: string, part: unknown, max: number) => {
+    if (part !== undefined) checkInteger(`keepAlive.${name}`, part, 1, max)
+  }
+  check('delay', delay, MAX_KEEP_ALIVE_MS)
+  check('interval', interval, MAX_KEEP_ALIVE_MS)
+  check('count', count, MAX_KEEP_ALIVE_COUNT)
+  return { delay, interval, count }
+}
+
 /** Fills in the defaults and checks types and ranges. */
 export function resolveOptions(options: PairSocketOptions): ResolvedOptions {
   checkObject('options', options)
@@ -167,9 +243,28 @@ export function resolveOptions(options: PairSocketOptions): ResolvedOptions {
   checkInteger('reconnectMin', o.reconnectMin, 1, MAX_MILLISECONDS)
   checkInteger('reconnectMax', o.reconnectMax, o.reconnectMin, MAX_MILLISECONDS)
   checkBoolean('noDelay', o.noDelay)
-  checkBoolean('keepAlive', o.keepAlive)
+  const keepAlive = resolveKeepAlive(o.keepAlive)
+  checkTimeout('userTimeout', o.userTimeout, 1)
   checkInteger('ipcMode', o.ipcMode, 0, 0o777, '0o777')
-  return o
+  return { ...o, keepAlive }
+}
+
+/** As the addon takes them: 0 is what is left to the system. */
+export function toNativeOptions(options: ResolvedOptions): NativeOptions {
+  const { keepAlive, userTimeout } = options
+  const {
+    delay = 0,
+    interval = 0,
+    count = 0
+  } = typeof keepAlive === 'object' ? keepAlive : {}
+  return {
+    ...options,
+    keepAlive: keepAlive !== false,
+    keepAliveDelay: delay,
+    keepAliveInterval: interval,
+    keepAliveCount: count,
+    userTimeout: userTimeout === Infinity ? 0 : Math.ceil(userTimeout)
+  }
 }
 
 /** Options of a call that may wait. */

@@ -13,6 +13,7 @@ import {
   checkTimeoutOption,
   checkWaitOptions,
   resolveOptions,
+  toNativeOptions,
   type CloseOptions,
   type DialOptions,
   type PairSocketOptions,
@@ -86,7 +87,7 @@ export class PairSocket
   constructor(options: PairSocketOptions = {}) {
     super()
     const resolved = checked(PairSocket, () => resolveOptions(options))
-    this.#native = checked(PairSocket, () => open(resolved))
+    this.#native = checked(PairSocket, () => open(toNativeOptions(resolved)))
     this.#receiver = new Receiver(this.#native, resolved.recvTimeout)
     this.#sender = new Sender(
       this.#native,

@@ -169,7 +169,8 @@ function proveLockCheck(env) {
     const socket = new native.Socket({
       sendBuffer: 1, recvBuffer: 1, maxMessageSize: 1024,
       reconnectMin: 100, reconnectMax: 100,
-      noDelay: true, keepAlive: false, ipcMode: 0o600
+      noDelay: true, keepAlive: false, keepAliveDelay: 0, keepAliveInterval: 0,
+      keepAliveCount: 0, userTimeout: 0, ipcMode: 0o600
     })
     const calls = {
       calls: () => native.callLocked(() => socket.accepted()),

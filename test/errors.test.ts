@@ -599,7 +599,7 @@ describe('an option of a socket', () => {
     ['ipcMode', 0, 0o777, '0o777']
   ]
   const times: (keyof PairSocketOptions)[] = ['recvTimeout', 'sendTimeout']
-  const switches: (keyof PairSocketOptions)[] = ['noDelay', 'keepAlive']
+  const switches: (keyof PairSocketOptions)[] = ['noDelay']
 
   /** Values that are none of the type, as they are shown. */
   const others: [value: unknown, shown: string][] = [
@@ -663,6 +663,60 @@ describe('an option of a socket', () => {
     for (const [value, shown] of [...others, [0, '0'], [1, '1']]) {
       const message = `${name} must be a boolean, not ${String(shown)}`
       expectArgumentError(create({ [name]: value }), TYPE, message)
+    }
+  })
+
+  test('userTimeout', () => {
+    for (const value of [1, 1.5, MAX, Infinity, undefined]) {
+      socket({ userTimeout: value })
+    }
+    for (const value of [0, 0.5, -1, MAX + 1, NaN, -Infinity]) {
+      expectArgumentError(
+        create({ userTimeout: value }),
+        RANGE,
+        `userTimeout must be from 1 to ${MAX} ms or Infinity, not ${value}`
+      )
+    }
+    for (const [value, shown] of [...others, [true, 'true']]) {
+      const message = `userTimeout must be a number, not ${String(shown)}`
+      expectArgumentError(create({ userTimeout: value }), TYPE, message)
+    }
+  })
+
+  test('keepAlive', () => {
+    for (const value of [true, false, undefined, {}]) {
+      socket({ keepAlive: value })
+    }
+    for (const [value, shown] of [...others, [0, '0'], [1000, '1000']]) {
+      // An object is one; what it has is below.
+      if (shown === '[Object]') continue
+      const message = `keepAlive must be a boolean or an object, not ${String(shown)}`
+      expectArgumentError(create({ keepAlive: value }), TYPE, message)
+    }
+  })
+
+  test.each([
+    ['delay', 32_767_000],
+    ['interval', 32_767_000],
+    ['count', 127]
+  ] as const)('keepAlive.%s from 1 to %d', (name, max) => {
+    for (const value of [1, max, undefined]) {
+      socket({ keepAlive: { [name]: value } })
+    }
+    for (const value of [0, -1, 1.5, max + 1, NaN, Infinity]) {
+      expectArgumentError(
+        create({ keepAlive: { [name]: value } }),
+        RANGE,
+        `keepAlive.${name} must be an integer from 1 to ${max}, not ${value}`
+      )
+    }
+    for (const [value, shown] of [...others, [true, 'true']]) {
+      const message = `keepAlive.${name} must be a number, not ${String(shown)}`
+      expectArgumentError(
+        create({ keepAlive: { [name]: value } }),
+        TYPE,
+        message
+      )
     }
   })
 

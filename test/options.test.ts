@@ -292,37 +292,105 @@ function descriptor(local: number, remote: number): number {
   return Number(found)
 }
 
-function switchesOf(fd: number): { noDelay: boolean; keepAlive: boolean } {
+/** What the system has of a connection over tcp. Times are as it counts them. */
+interface TcpSettings {
+  noDelay: boolean
+  keepAlive: boolean
+  /** Seconds. */
+  delay: number
+  /** Seconds. */
+  interval: number
+  count: number
+  /** Milliseconds; 0: none. */
+  userTimeout: number
+}
+
+function settingsOf(fd: number): TcpSettings {
   const script = `
     open(my $socket, '+<&=', 3) or die;
-    # TCP_NODELAY of IPPROTO_TCP, SO_KEEPALIVE of SOL_SOCKET
-    print unpack('i', getsockopt($socket, $$_[0], $$_[1])) for [6, 1], [1, 9];`
+    # SO_KEEPALIVE of SOL_SOCKET; of IPPROTO_TCP: TCP_NODELAY, TCP_KEEPIDLE,
+    # TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT
+    print unpack('i', getsockopt($socket, $$_[0], $$_[1])), "\\n"
+      for [1, 9], [6, 1], [6, 4], [6, 5], [6, 6], [6, 18];`
   const { stdout, status } = spawnSync('perl', ['-e', script], {
     stdio: ['ignore', 'pipe', 'inherit', fd],
     encoding: 'utf8'
   })
   expect(status).toBe(0)
-  expect(stdout).toMatch(/^[01]{2}$/)
-  return { noDelay: stdout.startsWith('1'), keepAlive: stdout[1] === '1' }
+  expect(stdout).toMatch(/^[01]\n[01]\n(\d+\n){4}$/)
+  const numbers = stdout.split('\n').map(Number)
+  const [keepAlive, noDelay, delay, interval, count, userTimeout] = numbers
+  return {
+    noDelay: noDelay === 1,
+    keepAlive: keepAlive === 1,
+    delay: delay!,
+    interval: interval!,
+    count: count!,
+    userTimeout: userTimeout!
+  }
 }
 
-describe('noDelay and keepAlive', () => {
-  const testAsking = canAsk ? test : test.skip
+/** What the system gives to whoever asks for nothing. */
+function ownSettings(): TcpSettings {
+  const [delay, interval, count] = ['time', 'intvl', 'probes'].map((name) =>
+    Number(fs.readFileSync(`/proc/sys/net/ipv4/tcp_keepalive_${name}`, 'utf8'))
+  )
+  return {
+    noDelay: true,
+    keepAlive: false,
+    delay: delay!,
+    interval: interval!,
+    count: count!,
+    userTimeout: 0
+  }
+}
 
-  testAsking.each([
-    {},
-    { noDelay: undefined, keepAlive: undefined },
-    { noDelay: true, keepAlive: false },
-    { noDelay: false },
-    { keepAlive: true },
-    { noDelay: false, keepAlive: true }
-  ])(
-    `%j are those of the connection${canAsk ? '' : ' (needs Linux and perl)'}`,
-    async (given: PairSocketOptions) => {
-      const expected = {
-        noDelay: given.noDelay ?? true,
-        keepAlive: given.keepAlive ?? false
-      }
+describe('noDelay, keepAlive and userTimeout', () => {
+  const testAsking = canAsk ? test : test.skip
+  const why = canAsk ? '' : ' (needs Linux and perl)'
+  const nothing = {
+    noDelay: undefined,
+    keepAlive: undefined,
+    userTimeout: undefined
+  }
+  const cases: [PairSocketOptions, Partial<TcpSettings>][] = [
+    [{}, {}],
+    [nothing, {}],
+    [{ noDelay: true, keepAlive: false, userTimeout: Infinity }, {}],
+    [{ noDelay: false }, { noDelay: false }],
+    [{ keepAlive: true }, { keepAlive: true }],
+    [
+      { noDelay: false, keepAlive: true },
+      { noDelay: false, keepAlive: true }
+    ],
+    [{ keepAlive: {} }, { keepAlive: true }],
+    [{ keepAlive: { delay: undefined } }, { keepAlive: true }],
+    [
+      { keepAlive: { delay: 5000, interval: 2000, count: 4 } },
+      { keepAlive: true, delay: 5, interval: 2, count: 4 }
+    ],
+    // Each for itself.
+    [{ keepAlive: { delay: 60_000 } }, { keepAlive: true, delay: 60 }],
+    [{ keepAlive: { interval: 3000 } }, { keepAlive: true, interval: 3 }],
+    [{ keepAlive: { count: 1 } }, { keepAlive: true, count: 1 }],
+    // Up to whole seconds.
+    [
+      { keepAlive: { delay: 1, interval: 1001 } },
+      { keepAlive: true, delay: 1, interval: 2 }
+    ],
+    // The most that there can be.
+    [
+      { keepAlive: { delay: 32_767_000, interval: 32_767_000, count: 127 } },
+      { keepAlive: true, delay: 32_767, interval: 32_767, count: 127 }
+    ],
+    [{ userTimeout: 1500 }, { userTimeout: 1500 }],
+    [{ userTimeout: 1.5 }, { userTimeout: 2 }],
+    [{ userTimeout: MAX }, { userTimeout: MAX }]
+  ]
+
+  testAsking.each(cases)(
+    `%j are those of the connection${why}`,
+    async (given, expected) => {
       // Each end has its own.
       for (const end of ['listening', 'dialing'] as const) {
         const { listening, dialing } = await connectedPair('tcp', {
@@ -336,14 +404,48 @@ describe('noDelay and keepAlive', () => {
           dialing: descriptor(here, there)
         }
         const rest = end === 'listening' ? 'dialing' : 'listening'
-        expect(switchesOf(ends[end])).toEqual(expected)
-        expect(switchesOf(ends[rest])).toEqual({
-          noDelay: true,
-          keepAlive: false
-        })
+        expect(settingsOf(ends[end])).toEqual({ ...ownSettings(), ...expected })
+        expect(settingsOf(ends[rest])).toEqual(ownSettings())
       }
     }
   )
+
+  testAsking(`are those of every connection of a socket${why}`, async () => {
+    const sock = socket({
+      keepAlive: { delay: 7000 },
+      userTimeout: 9000,
+      reconnectMin: 1
+    })
+    const listener = await RawListener.open('tcp')
+    await sock.dial(listener.url, { retry: true })
+    for (let i = 0; i < 3; i++) {
+      const connected = once(sock, 'connect')
+      const raw = await listener.accept()
+      await raw.shake()
+      const [peer] = (await connected) as [TcpPeer]
+      expect(settingsOf(descriptor(raw.socket.remotePort!, peer.port))).toEqual(
+        {
+          ...ownSettings(),
+          keepAlive: true,
+          delay: 7,
+          userTimeout: 9000
+        }
+      )
+      const gone = once(sock, 'disconnect')
+      await raw.close()
+      await gone
+    }
+  })
+
+  test('are of no effect over ipc', async () => {
+    const options = { keepAlive: { delay: 1000 }, userTimeout: 1000 }
+    const { listening, dialing } = await connectedPair('ipc', {
+      listening: options,
+      dialing: options
+    })
+    await dialing.send('there')
+    expect(String(await listening.recv())).toBe('there')
+  })
 })
 
 describe('ipcMode', () => {
@@ -389,6 +491,23 @@ test('options are read once', async () => {
   await expect(socket(frozen).recv()).rejects.toMatchObject(timedOut)
 })
 
+test('those of keepAlive are read once', () => {
+  const reads: string[] = []
+  const keepAlive = {
+    get delay() {
+      return reads.push('delay')
+    },
+    get interval() {
+      return reads.push('interval')
+    },
+    get count() {
+      return reads.push('count')
+    }
+  }
+  socket({ keepAlive })
+  expect(reads).toEqual(['delay', 'interval', 'count'])
+})
+
 describe('an option that does not exist', () => {
   /** What the process is warned of; `dist` is new to it. */
   async function warnings(main: Main<[]>): Promise<string[]> {
@@ -404,6 +523,7 @@ describe('an option that does not exist', () => {
       const wrong = (options: object) => options as never
       for (let i = 0; i < 3; i++) {
         new lib.PairSocket(wrong({ recvTimout: 1, url: 'tcp://*:1' }))
+        new lib.PairSocket({ keepAlive: wrong({ dely: 1, retries: 1 }) })
       }
       const sock = new lib.PairSocket({ sendBuffer: 0 })
       const calls = [
@@ -420,6 +540,8 @@ describe('an option that does not exist', () => {
     expect(found).toEqual([
       "nng-pair has no option 'recvTimout' here; did you mean 'recvTimeout'?",
       "nng-pair has no option 'url' here",
+      "nng-pair has no option 'dely' here; did you mean 'delay'?",
+      "nng-pair has no option 'retries' here",
       "nng-pair has no option 'timeOut' here; did you mean 'timeout'?",
       "nng-pair has no option 'time' here",
       "nng-pair has no option 'signall' here; did you mean 'signal'?",

@@ -49,6 +49,7 @@ bool ReadOptions(napi_env env, napi_value object, Options* options) {
     return napi_get_named_property(env, object, name, &value) == napi_ok &&
            napi_get_value_bool(env, value, out) == napi_ok;
   };
+  nng_pair_conn_limits* limits = &options->limits;
   return number("sendBuffer", &options->send_buffer) &&
          number("recvBuffer", &options->recv_buffer) &&
          number("maxMessageSize", &options->max_message_size) &&
@@ -56,6 +57,10 @@ bool ReadOptions(napi_env env, napi_value object, Options* options) {
          number("reconnectMax", &options->reconnect_max) &&
          flag("noDelay", &options->no_delay) &&
          flag("keepAlive", &options->keep_alive) &&
+         number("keepAliveDelay", &limits->keep_alive_delay) &&
+         number("keepAliveInterval", &limits->keep_alive_interval) &&
+         number("keepAliveCount", &limits->keep_alive_count) &&
+         number("userTimeout", &limits->user_timeout) &&
          number("ipcMode", &options->ipc_mode);
 }
 

@@ -160,6 +160,7 @@ void Socket::BeginConnection(uint32_t pipe) {
                                           &Socket::OnWritable};
   if (nng_pair_pipe_conn(PipeOf(pipe), &conn_) != 0) return;
   conn_pipe_ = pipe;
+  nng_pair_conn_set_limits(conn_, &options_.limits);
   nng_pair_conn_attach(conn_, &user, this);
   in_.BeginConnection(HeadSize(nng_pair_conn_is_ipc(conn_)));
   out_.BeginConnection(conn_);

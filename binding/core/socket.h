@@ -54,6 +54,7 @@ struct Options {
   int reconnect_max;  // ms
   bool no_delay;
   bool keep_alive;
+  nng_pair_conn_limits limits;
   int ipc_mode;
 };
 

@@ -481,6 +481,15 @@ size_t nng_pair_conn_in_flight(const nng_stream *s) {
 
 void nng_pair_conn_write_later(nng_stream *s) { conn_make_pending((conn *)s); }
 
+void nng_pair_conn_set_limits(nng_stream *s,
+                              const nng_pair_conn_limits *limits) {
+  conn *c = (conn *)s;
+
+  if (!c->closed && !c->ipc) {
+    conn_set_limits(c, limits);
+  }
+}
+
 int nng_pair_conn_finish(nng_stream *s) {
   conn *c = (conn *)s;
 

@@ -42,6 +42,20 @@ extern void nng_pair_conn_detach(nng_stream *);
 // Whether it is ipc, and not tcp: the framing differs (core/sp_frame.h).
 extern bool nng_pair_conn_is_ipc(const nng_stream *);
 
+// When the system takes a peer that does not answer for gone (tcp). All but the
+// count are in ms, and 0 leaves the system's own.
+typedef struct nng_pair_conn_limits {
+  int keep_alive_delay;     // how long it is idle before the first probe
+  int keep_alive_interval;  // from one probe to the next
+  int keep_alive_count;     // how many probes stay without an answer
+  int user_timeout;         // how long what was sent stays unconfirmed
+} nng_pair_conn_limits;
+
+// Whether it is probed at all is NNG's option for it. What the system cannot do
+// is left as it is.
+extern void nng_pair_conn_set_limits(nng_stream *,
+                                     const nng_pair_conn_limits *);
+
 // Whether a read may find something: bytes, or the end of them.
 extern bool nng_pair_conn_readable(const nng_stream *);
 // Reads once, as much as is there and fits in; `total` is what the vector has

@@ -77,5 +77,12 @@ extern void conn_io_event(nni_posix_pfd *, unsigned events, void *arg);
 extern int conn_get(void *, const char *name, void *buf, size_t *szp, nni_type);
 extern int conn_set(void *, const char *name, const void *buf, size_t sz,
                     nni_type);
+extern void conn_set_limits(conn *, const nng_pair_conn_limits *);
+
+// Where a system counts in whole seconds: never less than what was asked for,
+// and 0 stays 0.
+static inline int conn_seconds(int ms) {
+  return ms / 1000 + (ms % 1000 != 0 ? 1 : 0);
+}
 
 #endif  // NNG_PAIR_STREAM_CONN_IMPL_H

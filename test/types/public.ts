@@ -13,6 +13,7 @@ import {
   type DialOptions,
   type DisconnectReason,
   type IpcPeer,
+  type KeepAliveOptions,
   type MessageData,
   type NngErrorCode,
   type PairDuplex,
@@ -50,6 +51,7 @@ const all: { [Name in keyof Required<PairSocketOptions>]: unknown } = {
   reconnectMax: 10_000,
   noDelay: true,
   keepAlive: false,
+  userTimeout: 60_000,
   ipcMode: 0o600
 }
 is<number | undefined>()(({} as PairSocketOptions).recvTimeout)
@@ -60,7 +62,10 @@ is<number | undefined>()(({} as PairSocketOptions).maxMessageSize)
 is<number | undefined>()(({} as PairSocketOptions).reconnectMin)
 is<number | undefined>()(({} as PairSocketOptions).reconnectMax)
 is<boolean | undefined>()(({} as PairSocketOptions).noDelay)
-is<boolean | undefined>()(({} as PairSocketOptions).keepAlive)
+is<boolean | KeepAliveOptions | undefined>()(
+  ({} as PairSocketOptions).keepAlive
+)
+is<number | undefined>()(({} as PairSocketOptions).userTimeout)
 is<number | undefined>()(({} as PairSocketOptions).ipcMode)
 
 new PairSocket()
@@ -77,6 +82,11 @@ new PairSocket({ sendBuffer: '128' })
 new PairSocket({ recvTimeout: 5n })
 // @ts-expect-error: a boolean
 new PairSocket({ noDelay: 1 })
+new PairSocket({ keepAlive: { delay: 1000, interval: 1000, count: 3 } })
+// @ts-expect-error: milliseconds
+new PairSocket({ keepAlive: 1000 })
+// @ts-expect-error: a number
+new PairSocket({ keepAlive: { count: '3' } })
 // @ts-expect-error: permission bits
 new PairSocket({ ipcMode: '600' })
 // @ts-expect-error: not null

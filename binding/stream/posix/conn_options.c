@@ -159,6 +159,32 @@ static int tcp_set_keepalive(void *arg, const void *buf, size_t sz,
   return (tcp_set_flag(arg, SOL_SOCKET, SO_KEEPALIVE, buf, sz, t));
 }
 
+// macOS has its own names, and counts the user timeout in seconds.
+#if defined(__APPLE__)
+#define KEEP_ALIVE_DELAY TCP_KEEPALIVE
+#else
+#define KEEP_ALIVE_DELAY TCP_KEEPIDLE
+#endif
+
+static void tcp_set_limit(int fd, int opt, int val) {
+  if (val > 0) {
+    (void)setsockopt(fd, IPPROTO_TCP, opt, &val, sizeof(val));
+  }
+}
+
+void conn_set_limits(conn *c, const nng_pair_conn_limits *limits) {
+  int fd = nni_posix_pfd_fd(c->system.pfd);
+
+  tcp_set_limit(fd, KEEP_ALIVE_DELAY, conn_seconds(limits->keep_alive_delay));
+  tcp_set_limit(fd, TCP_KEEPINTVL, conn_seconds(limits->keep_alive_interval));
+  tcp_set_limit(fd, TCP_KEEPCNT, limits->keep_alive_count);
+#if defined(TCP_USER_TIMEOUT)
+  tcp_set_limit(fd, TCP_USER_TIMEOUT, limits->user_timeout);
+#elif defined(__APPLE__)
+  tcp_set_limit(fd, TCP_RXT_CONNDROPTIME, conn_seconds(limits->user_timeout));
+#endif
+}
+
 static const nni_option ipc_options[] = {
     {.o_name = NNG_PAIR_OPT_CONN, .o_get = conn_get_self},
     {.o_name = NNG_OPT_LOCADDR, .o_get = ipc_get_addr},

@@ -2,6 +2,29 @@
 // the connection itself.
 
 #include "../conn_impl.h"
+// After the system's others.
+#include <mstcpip.h>
+
+// Options that the headers of an older SDK lack.
+#if !defined(TCP_KEEPIDLE)
+#define TCP_KEEPIDLE 3
+#endif
+#if !defined(TCP_MAXRT)
+#define TCP_MAXRT 5
+#endif
+#if !defined(TCP_MAXRTMS)
+#define TCP_MAXRTMS 14
+#endif
+#if !defined(TCP_KEEPCNT)
+#define TCP_KEEPCNT 16
+#endif
+#if !defined(TCP_KEEPINTVL)
+#define TCP_KEEPINTVL 17
+#endif
+
+// What Windows has unless it is told otherwise, in ms.
+#define DEFAULT_KEEP_ALIVE_DELAY (2 * 60 * 60 * 1000)
+#define DEFAULT_KEEP_ALIVE_INTERVAL 1000
 
 static int conn_get_self(void *arg, void *buf, size_t *szp, nni_type t) {
   return nni_copyout_ptr(arg, buf, szp, t);
@@ -93,6 +116,47 @@ static int tcp_get_keepalive(void *arg, void *buf, size_t *szp, nni_type t) {
 static int tcp_set_keepalive(void *arg, const void *buf, size_t sz,
                              nni_type t) {
   return tcp_set_flag(arg, SOL_SOCKET, SO_KEEPALIVE, buf, sz, t);
+}
+
+// Whether the system has it now: 0 asks for nothing.
+static bool tcp_set_limit(SOCKET s, int option, int limit) {
+  const DWORD value = (DWORD)limit;
+
+  return limit == 0 || setsockopt(s, IPPROTO_TCP, option, (const char *)&value,
+                                  sizeof(value)) == 0;
+}
+
+// Before version 1709 the delay and the interval are one setting, which also
+// turns probing on, and the count is always ten.
+static void tcp_set_keep_alive_times(SOCKET s,
+                                     const nng_pair_conn_limits *limits) {
+  struct tcp_keepalive times = {1, DEFAULT_KEEP_ALIVE_DELAY,
+                                DEFAULT_KEEP_ALIVE_INTERVAL};
+  DWORD n;
+
+  if (limits->keep_alive_delay > 0) {
+    times.keepalivetime = (ULONG)limits->keep_alive_delay;
+  }
+  if (limits->keep_alive_interval > 0) {
+    times.keepaliveinterval = (ULONG)limits->keep_alive_interval;
+  }
+  (void)WSAIoctl(s, SIO_KEEPALIVE_VALS, &times, sizeof(times), NULL, 0, &n,
+                 NULL, NULL);
+}
+
+void conn_set_limits(conn *c, const nng_pair_conn_limits *limits) {
+  const SOCKET s = io_socket(c->system.io);
+
+  if (!tcp_set_limit(s, TCP_KEEPIDLE, conn_seconds(limits->keep_alive_delay)) ||
+      !tcp_set_limit(s, TCP_KEEPINTVL,
+                     conn_seconds(limits->keep_alive_interval))) {
+    tcp_set_keep_alive_times(s, limits);
+  }
+  (void)tcp_set_limit(s, TCP_KEEPCNT, limits->keep_alive_count);
+  // Before version 1607 it is in seconds.
+  if (!tcp_set_limit(s, TCP_MAXRTMS, limits->user_timeout)) {
+    (void)tcp_set_limit(s, TCP_MAXRT, conn_seconds(limits->user_timeout));
+  }
 }
 
 static const nni_option ipc_options[] = {
