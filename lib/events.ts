@@ -12,8 +12,8 @@ import { toPeer, type Peer } from './peer'
  * - `'hangup'`: the peer closed it, or its process ended.
  * - `'reset'`: it broke: usually the peer closed it, or its process ended, with
  *   something unread.
- * - `'timeout'`: tcp: the peer does not answer any more, as `keepAlive` finds
- *   out, or cannot be reached any more.
+ * - `'timeout'`: tcp: the peer does not answer any more, as `keepAlive` and
+ *   `userTimeout` find out, or cannot be reached any more.
  * - `'too-large'`: the peer announced a message that is larger than
  *   `maxMessageSize` of this socket. The peer sees `'hangup'` or `'reset'`.
  * - `'protocol'`: ipc: the peer sent something that is not a message.

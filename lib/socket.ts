@@ -133,7 +133,9 @@ export class PairSocket
    *
    * After a lost connection the dialer dials again, after a back-off, or down
    * to half of it at random, that doubles from `reconnectMin` to `reconnectMax`
-   * and starts anew once a connection has lasted a second.
+   * and starts anew once a connection has lasted a second. Over tcp an attempt
+   * that nobody waits for, with `retry` or when dialing again, ends after ten
+   * seconds without an answer.
    *
    * PAIR has no word for "busy": a dialer whose peer already has a peer
    * connects, is disconnected at once, and dials again. What it sends in

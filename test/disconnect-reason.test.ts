@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import type { DisconnectReason, PairSocket, Peer } from '../lib'
 import {
   ending,
@@ -259,6 +260,44 @@ describe('over tcp, disconnect says', () => {
     await raw.write(Buffer.from('GET / HTTP/1.1\r\n\r\n'))
     expect(await reason).toBe('too-large')
   })
+
+  testOnLinux(
+    'timeout of a peer that reads nothing for the userTimeout',
+    async () => {
+      const sock = socket({ userTimeout: 1000 })
+      const { url } = await sock.listen(freeUrl('tcp'))
+      const reason = reasonOf(sock)
+      const raw = await RawPeer.shake(url)
+      // Its buffers are full, and nothing is wrong with its system.
+      const message = Buffer.alloc(1_000_000)
+      while (sock.trySend(message)) await turn()
+      expect(await reason).toBe('timeout')
+      expect(raw.error).toBeUndefined()
+    }
+  )
+
+  testOnLinux(
+    'nothing of one that is idle, and whose system answers',
+    async () => {
+      const impatient = {
+        keepAlive: { delay: 1000, interval: 1000, count: 1 },
+        userTimeout: 1000
+      }
+      const { listening, dialing } = await connectedPair('tcp', {
+        listening: impatient,
+        dialing: impatient
+      })
+      const reasons: DisconnectReason[] = []
+      for (const sock of [listening, dialing]) {
+        sock.on('disconnect', (_, reason) => reasons.push(reason))
+      }
+      // Each has probed the other one, twice at least.
+      await sleep(2500)
+      await dialing.send('still there')
+      expect(String(await listening.recv())).toBe('still there')
+      expect(reasons).toEqual([])
+    }
+  )
 
   // A network of its own, that can be cut, and gives up after two seconds.
   const isolated = [

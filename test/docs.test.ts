@@ -129,9 +129,12 @@ describe('docs/api.md', () => {
   })
 
   test('has every option, with its default', () => {
-    for (const [name, value] of Object.entries(defaults)) {
+    for (const [name, value] of Object.entries<unknown>(defaults)) {
       const row = new RegExp('^\\| `' + name + '` +\\| `(.*?)` ', 'm').exec(api)
-      const shown = name === 'ipcMode' ? `0o${value.toString(8)}` : `${value}`
+      const shown =
+        name === 'ipcMode'
+          ? `0o${(value as number).toString(8)}`
+          : `${value as number | boolean}`
       expect([name, row?.[1]]).toEqual([name, shown])
     }
   })

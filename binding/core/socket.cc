@@ -30,6 +30,11 @@ constexpr uint64_t kMaxRequestsOpen = 64;
 constexpr nng_duration kFirstBacklogPause = 1;
 constexpr nng_duration kLongestBacklogPause = 64;
 
+// How long, in ms, an address may take to answer a dial that nobody waits for.
+// The system asks it less and less often, in the end once a minute: a network
+// that is back would not be noticed for so long.
+constexpr nng_duration kRedialLimit = 10 * 1000;
+
 using Lock = std::lock_guard<std::mutex>;
 
 nng_pipe PipeOf(uint32_t id) {
@@ -42,6 +47,13 @@ nng_dialer DialerOf(uint32_t id) {
   nng_dialer dialer = NNG_DIALER_INITIALIZER;
   dialer.id = id;
   return dialer;
+}
+
+// Of a dialer that has had its first attempt, if anybody waits for that.
+void LimitRedials(nng_dialer dialer, bool ipc) {
+  if (ipc) return;
+  // It may have been closed meanwhile.
+  (void)nng_dialer_set_ms(dialer, NNG_PAIR_OPT_CONNECT_LIMIT, kRedialLimit);
 }
 
 nng_listener ListenerOf(uint32_t id) {
@@ -551,6 +563,7 @@ void Socket::OnDialed(void* arg) {
     nng_sleep_aio(pause, op->aio);
     return;
   }
+  if (rv == 0) LimitRedials(DialerOf(op->id), op->ipc);
   {
     Lock lock(self->mutex_);
     op->told = true;
@@ -574,6 +587,7 @@ int Socket::Dial(const std::string& url, bool retry, uint32_t* id) {
     return rv;
   }
   if (retry) {
+    LimitRedials(dialer, ipc);
     rv = nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
   } else {
     std::unique_ptr<DialOp> op(new DialOp{this, *id, ipc, nullptr});

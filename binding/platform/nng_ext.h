@@ -29,6 +29,10 @@ extern int nng_pair_pipe_conn(nng_pipe, nng_stream **);
 // connection is made or accepted, and the present one stays.
 #define NNG_PAIR_OPT_STOP "nng-pair:stop"
 
+// Dialer option (ms, write only; tcp): how long the last address of a name may
+// take to answer. Unlimited unless set: then the system's own limit holds.
+#define NNG_PAIR_OPT_CONNECT_LIMIT "nng-pair:connect-limit"
+
 #ifdef __cplusplus
 }
 #endif

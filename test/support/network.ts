@@ -168,14 +168,44 @@ export class Network {
     this.#join()
   }
 
+  /**
+   * From now on what a host sends to the other one gets lost on the way: it
+   * goes to an address of Ethernet that nobody has.
+   */
+  swallow(host: HostName): void {
+    const nobody = ['lladdr', '02:00:00:00:00:02', 'nud', 'permanent']
+    this.#neighbour(host, 'replace', ...nobody)
+  }
+
+  /** The host looks for the other one again. */
+  find(host: HostName): void {
+    this.#neighbour(host, 'delete')
+  }
+
+  #neighbour(host: HostName, verb: string, ...what: string[]): void {
+    const other = addresses[host === 'left' ? 'right' : 'left']
+    const entry = [other, 'dev', CABLE, ...what]
+    this.#host(host).execute('ip', 'neighbour', verb, ...entry)
+  }
+
   /** How often a host wanted to send something and knew no way. */
   noRoutes(host: HostName): number {
+    return this.#count(host, 'Ip', 'OutNoRoutes')
+  }
+
+  /** How often a host has begun to connect to somebody. */
+  dials(host: HostName): number {
+    return this.#count(host, 'Tcp', 'ActiveOpens')
+  }
+
+  /** A counter of a host's system. */
+  #count(host: HostName, protocol: string, counter: string): number {
     const text = this.#host(host).execute('cat', '/proc/net/snmp')
     const [names, values] = text
       .split('\n')
-      .filter((line) => line.startsWith('Ip: '))
+      .filter((line) => line.startsWith(`${protocol}: `))
       .map((line) => line.split(' '))
-    return Number(values![names!.indexOf('OutNoRoutes')])
+    return Number(values![names!.indexOf(counter)])
   }
 
   async end(): Promise<void> {
