@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { DisconnectReason, PairSocket, Peer } from '../lib'
 import {
   ending,
@@ -273,29 +273,6 @@ describe('over tcp, disconnect says', () => {
       while (sock.trySend(message)) await turn()
       expect(await reason).toBe('timeout')
       expect(raw.error).toBeUndefined()
-    }
-  )
-
-  testOnLinux(
-    'nothing of one that is idle, and whose system answers',
-    async () => {
-      const impatient = {
-        keepAlive: { delay: 1000, interval: 1000, count: 1 },
-        userTimeout: 1000
-      }
-      const { listening, dialing } = await connectedPair('tcp', {
-        listening: impatient,
-        dialing: impatient
-      })
-      const reasons: DisconnectReason[] = []
-      for (const sock of [listening, dialing]) {
-        sock.on('disconnect', (_, reason) => reasons.push(reason))
-      }
-      // Each has probed the other one, twice at least.
-      await sleep(2500)
-      await dialing.send('still there')
-      expect(String(await listening.recv())).toBe('still there')
-      expect(reasons).toEqual([])
     }
   )
 

@@ -246,6 +246,7 @@ describeHosts(`on two hosts${whyNoNetwork ? ` (${whyNoNetwork})` : ''}`, () => {
     expect(both.map((one) => one.at('pair'))).toEqual(stopped)
     network.plug('right')
     await goOn()
+    for (const one of both) expect(one.all('pair', 'disconnect')).toEqual([])
 
     // The one sends its last message. The other one closes while it is cut off.
     listening.finish()
@@ -447,6 +448,7 @@ describe(`through a relay (seed ${SEED})`, () => {
     await until(
       () => hasLast(listening, dialing) && hasLast(dialing, listening)
     )
+    await Promise.all(both.map((one) => one.empty()))
     for (const [one, to] of [
       [listening, 'toListener'],
       [dialing, 'toDialer']
