@@ -6,6 +6,7 @@
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { PairSocketOptions } from '../lib'
 import { ending, type Tools } from './support/childProcess'
 import type { Run } from './support/command'
@@ -392,6 +393,9 @@ function unsteady(next: () => number): Habits {
   }
 }
 
+/** The size of messages of which each piece has some. */
+const small = (next: () => number) => 10 + Math.floor(next() * 1000)
+
 /** Takes its time for everything. */
 function slow(next: () => number): Habits {
   return {
@@ -401,14 +405,17 @@ function slow(next: () => number): Habits {
 }
 
 /** Two sockets that meet through a relay, to send and receive at random. */
-async function relayed(makeHabits: (next: () => number) => Habits) {
+async function relayed(
+  makeHabits: (next: () => number) => Habits,
+  size?: (next: () => number) => number
+) {
   const next = random(SEED)
   let fail!: (error: Error) => void
   const failed = new Promise<never>((_, reject) => (fail = reject))
   failed.catch(() => {})
   const traffic = (id: number) => {
     const sock = socket({ reconnectMin: 1, reconnectMax: 20 })
-    const habits = { cancels: false, atOnce: 4, readers: 2 }
+    const habits = { cancels: false, atOnce: 4, readers: 2, size }
     return new Traffic(id, sock, next, habits, fail)
   }
   const listening = traffic(1)
@@ -423,41 +430,54 @@ async function relayed(makeHabits: (next: () => number) => Habits) {
 }
 
 describe(`through a relay (seed ${SEED})`, () => {
-  test('that breaks off all the time, all that it passed on arrives', async () => {
-    const CUTS = 12
-    const { listening, dialing, relay, next, orFail } = await relayed(unsteady)
+  test.each([
+    ['ends its connections', 'end'],
+    ['resets its connections', 'reset']
+  ] as const)('that %s, what is lost is what it dropped', async (_, how) => {
+    const CUTS = 10
+    const ends = await relayed(unsteady, small)
+    const { listening, dialing, relay, next } = ends
     const both = [listening, dialing]
     let over = false
     const writing = Promise.all(both.map((one) => one.write(() => over)))
     const cutting = async () => {
       for (let cuts = 1; cuts <= CUTS; cuts++) {
         await sleep(next() * 200)
-        await relay.cut(next() < 0.5 ? 'end' : 'reset')
+        await relay.cut(how)
         await until(() => both.every(({ connects }) => connects === cuts + 1))
       }
     }
-    await orFail(cutting())
+    await ends.orFail(cutting())
 
     // What is accepted from now on arrives, behind everything else.
     const before = both.map(({ accepted }) => accepted.length)
     await until(() => both.every((one, i) => one.accepted.length > before[i]!))
     over = true
-    await orFail(writing)
+    await ends.orFail(writing)
     const hasLast = (from: Traffic, to: Traffic) =>
       to.numbersFrom(from.id).has(Math.max(...from.accepted))
     await until(
       () => hasLast(listening, dialing) && hasLast(dialing, listening)
     )
-    await Promise.all(both.map((one) => one.empty()))
-    for (const [one, to] of [
-      [listening, 'toListener'],
-      [dialing, 'toDialer']
-    ] as const) {
-      const { least, most } = relay.passed(to)
-      const { messagesReceived } = one.sock.stats()
-      expect(messagesReceived).toBeGreaterThanOrEqual(least)
-      expect(messagesReceived).toBeLessThanOrEqual(most)
+    const received = () => both.map(({ sock }) => sock.stats().messagesReceived)
+    const passed = () => [relay.passed('toListener'), relay.passed('toDialer')]
+    if (how === 'end') {
+      // Empty ones, which have no number, may still be under way.
+      const deadline = performance.now() + 5000
+      while (
+        !isDeepStrictEqual(received(), passed()) &&
+        performance.now() < deadline
+      ) {
+        await sleep(10)
+      }
+      expect(received()).toEqual(passed())
+    } else {
+      // A reset may cost what its reader's kernel did not have yet.
+      received().forEach((count, i) => {
+        expect(count).toBeLessThanOrEqual(passed()[i]!)
+      })
     }
+    await Promise.all(both.map((one) => one.empty()))
     compare(listening, dialing, CUTS)
     compare(dialing, listening, CUTS)
   })
@@ -480,7 +500,7 @@ describe(`through a relay (seed ${SEED})`, () => {
       over = true
       await ends.orFail(writing)
       // A good deal is still under way, or has not left yet.
-      const passed = ends.relay.passed(to).most
+      const passed = ends.relay.passed(to)
       expect(passed).toBeLessThan(closing.accepted.length)
       expect(await ends.orFail(closing.sock.close())).toEqual({ unsent: 0 })
       expect((await gone)[1]).toBe('hangup')

@@ -18,6 +18,8 @@ export interface Habits {
   /** Calls of `send()` and `sendMany()` that may wait at the same time. */
   atOnce: number
   readers: number
+  /** Of its messages, 10 at least; else that of `numbered()`. */
+  size?: ((random: () => number) => number) | undefined
 }
 
 const KEPT_LOG = 40
@@ -110,7 +112,7 @@ export class Traffic {
 
   #message(): Buffer {
     if (this.next() < 0.1) return Buffer.alloc(0)
-    const size = messages.size(this.next)
+    const size = (this.habits.size ?? messages.size)(this.next)
     return messages.make(this.id, this.#sent++, size)
   }
 
