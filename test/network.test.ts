@@ -7,7 +7,7 @@ import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import type { PairSocketOptions } from '../lib'
+import type { PairSocketOptions, TcpPeer } from '../lib'
 import { ending, type Tools } from './support/childProcess'
 import type { Run } from './support/command'
 import { Network, whyNoNetwork, type HostName } from './support/network'
@@ -438,13 +438,19 @@ describe(`through a relay (seed ${SEED})`, () => {
     const ends = await relayed(unsteady, small)
     const { listening, dialing, relay, next } = ends
     const both = [listening, dialing]
+    // The listener may be busy with the last connection for a moment after it
+    // has closed it: what is sent to it then is lost.
+    const busy = new Set<number>()
+    listening.sock.on('reject', (peer) => busy.add((peer as TcpPeer).port))
     let over = false
     const writing = Promise.all(both.map((one) => one.write(() => over)))
     const cutting = async () => {
       for (let cuts = 1; cuts <= CUTS; cuts++) {
         await sleep(next() * 200)
         await relay.cut(how)
-        await until(() => both.every(({ connects }) => connects === cuts + 1))
+        await until(
+          () => listening.connects > cuts && dialing.sock.peer !== undefined
+        )
       }
     }
     await ends.orFail(cutting())
@@ -460,7 +466,10 @@ describe(`through a relay (seed ${SEED})`, () => {
       () => hasLast(listening, dialing) && hasLast(dialing, listening)
     )
     const received = () => both.map(({ sock }) => sock.stats().messagesReceived)
-    const passed = () => [relay.passed('toListener'), relay.passed('toDialer')]
+    const passed = () => [
+      relay.passed('toListener', busy),
+      relay.passed('toDialer', busy)
+    ]
     if (how === 'end') {
       // Empty ones, which have no number, may still be under way.
       const deadline = performance.now() + 5000
@@ -478,8 +487,9 @@ describe(`through a relay (seed ${SEED})`, () => {
       })
     }
     await Promise.all(both.map((one) => one.empty()))
-    compare(listening, dialing, CUTS)
-    compare(dialing, listening, CUTS)
+    const gaps = relay.passages.length - 1
+    compare(listening, dialing, gaps)
+    compare(dialing, listening, gaps)
   })
 
   test.each([

@@ -117,6 +117,8 @@ class Way {
 interface Passage {
   toListener: Way
   toDialer: Way
+  /** That of the relay at the listener, once it is connected. */
+  port: number | undefined
 }
 
 const relays = new Set<Relay>()
@@ -183,10 +185,13 @@ export class Relay {
     const closed = [dialer, listener].map(
       (socket) => new Promise((resolve) => socket.once('close', resolve))
     )
-    this.passages.push({
+    const passage: Passage = {
       toListener: new Way(dialer, listener, habits),
-      toDialer: new Way(listener, dialer, habits)
-    })
+      toDialer: new Way(listener, dialer, habits),
+      port: undefined
+    }
+    listener.once('connect', () => (passage.port = listener.localPort))
+    this.passages.push(passage)
     await Promise.all(closed)
   }
 
@@ -202,9 +207,18 @@ export class Relay {
     await Promise.all(ways.map((way) => way.over))
   }
 
-  /** How many whole messages have been given to the kernel for an end of it. */
-  passed(to: 'toListener' | 'toDialer'): number {
-    return this.passages.reduce((sum, one) => sum + one[to].messages.count, 0)
+  /**
+   * How many whole messages have been given to the kernel for an end of it.
+   *
+   * @param except of which connections not, by the port at the listener
+   */
+  passed(
+    to: 'toListener' | 'toDialer',
+    except: ReadonlySet<number> = new Set()
+  ): number {
+    return this.passages
+      .filter(({ port }) => port === undefined || !except.has(port))
+      .reduce((sum, one) => sum + one[to].messages.count, 0)
   }
 
   async close(): Promise<void> {
