@@ -46,6 +46,7 @@ const faults = [
   { program: 'busy_backoff', without: stockNng },
   { program: 'localhost_families', without: stockNng },
   { program: 'every_address', without: stockPlatform },
+  { program: 'peer_comes_again', without: stockNng },
   { program: 'slow_name', without: stockPlatform },
   { program: 'self_connection', without: stockPlatform }
 ]
