@@ -241,7 +241,7 @@ export class Sender {
       pending.fail(NNG.ECLOSED)
     }
     this.#waiting = undefined
-    for (const { resolve } of this.#ahead ?? []) resolve()
+    this.#release()
   }
 
   /** What is not sent by now will not be. */
@@ -311,8 +311,11 @@ export class Sender {
 
   #flush(): void {
     const end = this.#native.flushQueue()
-    // Those that wait for a turn of the loop were called earlier.
-    if (this.#first < end) this.#yielding.release()
+    if (this.#first < end) {
+      this.#release()
+      // Those that wait for a turn of the loop were called earlier.
+      this.#yielding.release()
+    }
     for (; this.#first < end; this.#first++) {
       this.#waiting?.get(this.#first)?.resolve()
       this.#waiting?.delete(this.#first)
@@ -346,6 +349,7 @@ export class Sender {
       // A peer that has taken nothing since is not waited for again.
       this.#native.finished() === this.#stuckAt
     ) {
+      this.#release()
       return this.#yielding.done(messages, bytes)
     }
     const allowed = Math.floor((AHEAD_BYTES * messages) / bytes)
@@ -355,6 +359,8 @@ export class Sender {
         resolve: () => {
           time.cancel(timer)
           this.#ahead?.delete(waiter)
+          // Those that wait for a turn of the loop were called earlier.
+          this.#yielding.release()
           resolve()
         }
       }
@@ -365,6 +371,12 @@ export class Sender {
       ;(this.#ahead ??= new Set()).add(waiter)
       this.#serveFinished()
     })
+  }
+
+  /** A later call is about to have its result: not before those accepted. */
+  #release(): void {
+    if (this.#ahead === undefined || this.#ahead.size === 0) return
+    for (const { resolve } of this.#ahead) resolve()
   }
 
   #serveFinished(): void {

@@ -187,6 +187,48 @@ describe.each(transports)('send over %s', (transport) => {
     expect(count).toBeLessThan(10)
   })
 
+  test('a later call is not settled before one that is far ahead', async () => {
+    const { listening, dialing } = await connectedPair(transport, {
+      listening: { recvBuffer: 0 }
+    })
+    const data = Buffer.alloc(64 * 1024)
+    await fill(dialing, transport, () => data)
+    // There is room for more, and half a megabyte waits before them.
+    while (dialing.stats().unsentMessages > 100) await listening.recv()
+    const order: string[] = []
+    await Promise.all([
+      dialing.send(data).then(() => order.push('large')),
+      dialing.send('small').then(() => order.push('small')),
+      dialing.send(data).then(() => order.push('large')),
+      dialing.send('small').then(() => order.push('small'))
+    ])
+    expect(order).toEqual(['large', 'small', 'large', 'small'])
+  })
+
+  test('nor is one that waits for room, with the last place taken', async () => {
+    const { listening, dialing } = await connectedPair(transport, {
+      listening: { recvBuffer: 0 },
+      dialing: { sendBuffer: 16 }
+    })
+    const data = Buffer.alloc(64 * 1024)
+    await fill(dialing, transport, () => data)
+    const { unsentMessages } = dialing.stats()
+    while (dialing.stats().unsentMessages === unsentMessages) {
+      await listening.recv()
+    }
+    const order: number[] = []
+    const sent = Array.from({ length: 20 }, (_, i) =>
+      dialing.send(data).then(() => order.push(i))
+    )
+    const reading = (async () => {
+      for await (const message of listening) if (message.length === 0) break
+    })()
+    await Promise.all(sent)
+    await dialing.send('')
+    await reading
+    expect(order).toEqual(Array.from(order.keys()))
+  })
+
   test('memory stays bounded, however fast the caller is', async () => {
     const { listening, dialing } = await connectedPair(transport, {
       listening: { recvBuffer: 4 },
