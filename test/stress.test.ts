@@ -14,7 +14,7 @@ import { numbered, type Numbered } from './support/numbered'
 import { random } from './support/random'
 import { RawPeer, frame } from './support/rawPeer'
 import { Traffic, checkStats, compare, messages } from './support/traffic'
-import { freeUrl, transports, type Transport } from './support/transports'
+import { ownUrl, transports, type Transport } from './support/transports'
 import { until } from './support/until'
 
 // Everything at once, at random, for a while: the promises of
@@ -31,16 +31,6 @@ type Next = () => number
 
 const pick = <T>(next: Next, ...list: T[]): T =>
   list[Math.floor(next() * list.length)]!
-
-/** A URL that nobody else uses, also when its listener has gone. */
-function ownUrl(transport: Transport): string {
-  // Elsewhere, 127.0.0.1 is the only loopback address.
-  if (transport === 'ipc' || process.platform !== 'linux') {
-    return freeUrl(transport)
-  }
-  const byte = () => randomInt(1, 255)
-  return `tcp://127.${byte()}.${byte()}.${byte()}:0`
-}
 
 function options(next: Next): PairSocketOptions {
   return {

@@ -66,6 +66,7 @@ export class RawPeer {
     this.socket = socket
     socket.setNoDelay()
     socket.on('error', (error) => (this.error = error))
+    socket.on('close', () => peers.delete(this))
     peers.add(this)
   }
 
@@ -195,21 +196,22 @@ export class RawListener {
     listeners.add(this)
   }
 
-  static async open(transport: Transport): Promise<RawListener> {
+  static async open(
+    transport: Transport,
+    host = '127.0.0.1'
+  ): Promise<RawListener> {
     const server = net.createServer({
       allowHalfOpen: true,
       pauseOnConnect: true
     })
     const path = ipcPath()
     server.listen(
-      transport === 'tcp'
-        ? { host: '127.0.0.1', port: 0 }
-        : { path: netPath(path) }
+      transport === 'tcp' ? { host, port: 0 } : { path: netPath(path) }
     )
     await once(server, 'listening')
     const url =
       transport === 'tcp'
-        ? `tcp://127.0.0.1:${(server.address() as net.AddressInfo).port}`
+        ? `tcp://${host}:${(server.address() as net.AddressInfo).port}`
         : `ipc://${path}`
     return new RawListener(url, server)
   }
@@ -224,6 +226,7 @@ export class RawListener {
   }
 
   async close(): Promise<void> {
+    listeners.delete(this)
     for (const socket of this.#waiting) socket.destroy()
     if (!this.#server.listening) return
     const closed = once(this.#server, 'close')

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import * as os from 'node:os'
 import * as path from 'node:path'
 import { PairSocket, type PairSocketOptions } from '../../lib'
@@ -16,6 +16,22 @@ export function ipcPath(): string {
 /** A URL to listen at: a free port, or a new path. */
 export function freeUrl(transport: Transport): string {
   return transport === 'tcp' ? 'tcp://127.0.0.1:0' : `ipc://${ipcPath()}`
+}
+
+/** A host of this machine; a random one, where there is more than one. */
+export function ownHost(): string {
+  // Elsewhere, 127.0.0.1 is the only loopback address.
+  if (process.platform !== 'linux') return '127.0.0.1'
+  const byte = () => randomInt(1, 255)
+  return `127.${byte()}.${byte()}.${byte()}`
+}
+
+/**
+ * A URL that nobody else uses, also when its listener has gone: one that dials
+ * again would find the next listener that gets the same port.
+ */
+export function ownUrl(transport: Transport): string {
+  return transport === 'tcp' ? `tcp://${ownHost()}:0` : freeUrl(transport)
 }
 
 const open = new Set<PairSocket>()
