@@ -14,8 +14,21 @@ export interface Report {
   failures: string[]
 }
 
-/** How a peer goes; one that pauses closes its endpoint, and can come again. */
-export type Farewell = 'close' | 'now' | 'reset' | 'torn' | 'pause'
+/**
+ * How a peer goes: in good order; at once; with a reset; in the middle of a
+ * message; with a message that is longer than any. One that pauses closes its
+ * endpoint, and comes again. A socket of ours knows no ways but the first two
+ * and the last.
+ */
+export const FAREWELLS = [
+  'close',
+  'now',
+  'reset',
+  'torn',
+  'absurd',
+  'pause'
+] as const
+export type Farewell = (typeof FAREWELLS)[number]
 
 /** What a schedule can have a peer do, of whichever kind that is. */
 export interface Peer {

@@ -246,6 +246,11 @@ class RawAgent implements Peer {
     } else if (how === 'torn' && !this.#writing) {
       const torn = frame(this.#transport, 'cut off').subarray(0, 11)
       await raw.write(torn).catch(() => {})
+    } else if (how === 'absurd' && !this.#writing) {
+      // The socket hangs up when it comes to it.
+      await raw.write(lengthHeader(this.#transport, 2n ** 60n)).catch(() => {})
+      await this.read(true)
+      await this.#loop
     }
     if (how === 'reset') await raw.reset()
     else await raw.close()

@@ -1,5 +1,5 @@
 import fc, { type Arbitrary } from 'fast-check'
-import type { Farewell } from './agent'
+import { FAREWELLS, type Farewell } from './agent'
 import { CANCELS, type Cancel } from './model'
 import { PEERS, STRANGERS, type PeerKind, type StrangerKind } from './peers'
 
@@ -147,7 +147,7 @@ const step: Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant('peer leaves' as const),
-      how: fc.constantFrom<Farewell>('close', 'now', 'reset', 'torn', 'pause')
+      how: fc.constantFrom(...FAREWELLS)
     })
   },
   {

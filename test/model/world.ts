@@ -176,7 +176,10 @@ export class World {
     const piece = visit.pieces.at(-1)!
     visit.ended++
     this.#measure(piece)
-    if (piece.lost > 1) this.#fail(`${piece.lost} lost with a connection`)
+    // On Windows, all that is being written is lost with the connection.
+    if (piece.lost > 1 && process.platform !== 'win32') {
+      this.#fail(`${piece.lost} lost with a connection`)
+    }
     if (!visit.leaving && !this.#closing) {
       this.#fail('the peer was disconnected, and had not left')
     }
