@@ -82,7 +82,7 @@ const step: Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       do: fc.constant('flood' as const),
-      size: fc.constantFrom(5000, 20_000, 200_000)
+      size: fc.constantFrom(1000, 5000, 20_000, 200_000)
     })
   },
   {

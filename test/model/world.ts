@@ -25,7 +25,8 @@ import type { Schedule, Step } from './schedule'
 
 /** What reached our kernel from a peer that died, and nobody had read. */
 const AT_REST = 40_000
-const MAX_FLOOD = 48
+/** Some more than the kernel takes, of small ones over ipc, of large ones. */
+const MAX_FLOOD = 96
 
 /** A call that asks for messages, and what it got. */
 interface Take {
