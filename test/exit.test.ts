@@ -76,6 +76,49 @@ describe('a process that has nothing left to do', () => {
   })
 })
 
+// With async hooks, whatever is made is told to JavaScript, which no longer runs
+// when the environment ends: Node ended the process with code 7.
+describe('the natural end with an AsyncLocalStorage in use', () => {
+  test('of a process with a socket that is open', async () => {
+    const run = inProcess(({ lib, AsyncLocalStorage }) => {
+      const sock = new lib.PairSocket()
+      new AsyncLocalStorage().run('store', () => void sock.recv())
+    })
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(run.lines).toEqual([])
+  })
+
+  test.each(transports)(
+    'of a process with a peer over %s',
+    async (transport) => {
+      const run = inProcess(async ({ lib, AsyncLocalStorage }, at) => {
+        await new AsyncLocalStorage().run('store', async () => {
+          const [one, other] = [new lib.PairSocket(), new lib.PairSocket()]
+          const { url } = await one.unref().listen(at)
+          await other.unref().dial(url)
+          await one.send('there')
+          await other.recv()
+        })
+      }, freeUrl(transport))
+      expect(await ending(run)).toEqual(SUCCESS)
+      expect(run.lines).toEqual([])
+    }
+  )
+
+  test('of a worker with a socket that is open', async () => {
+    const run = inProcess(async ({ once, say, startWorker }) => {
+      const worker = startWorker(({ lib, AsyncLocalStorage }) => {
+        const sock = new lib.PairSocket()
+        new AsyncLocalStorage().run('store', () => void sock.recv())
+      })
+      const [code] = (await once(worker, 'exit')) as [number]
+      say(`the worker: ${code}`)
+    })
+    expect(await ending(run)).toEqual(SUCCESS)
+    expect(run.lines).toEqual(['the worker: 0'])
+  })
+})
+
 describe.each(transports)('an endpoint over %s', (transport) => {
   test('keeps the process of a listener alive until close()', async () => {
     const run = inProcess(async ({ lib, say, once }, at) => {

@@ -49,6 +49,9 @@ class Environment : public Waker {
   // Forget once a socket has been closed.
   void Hold(std::shared_ptr<Socket> socket);
   void Forget(Socket* socket);
+  // It has ended: every socket that was held is closed, and nothing may be
+  // asked of the runtime that can call JavaScript.
+  bool HasEnded() const { return driver_ == nullptr; }
 
   // Not 0, and no other socket of the environment has it.
   uint32_t NextSocketId() { return ++last_socket_id_; }

@@ -180,9 +180,11 @@ SocketWrap::~SocketWrap() {
   socket_->owner_data = nullptr;
   ReportMemory(Env());
   if (kept_alive_) environment_->LetGo();
-  if (closing_) return;
-  // Dropped by the program, or the environment is ending: then the socket has
-  // been closed already, and this is quick if it happens at all.
+  // At the end of the environment the socket has been closed. Closing it in the
+  // background would be told to async_hooks, which are in JavaScript: with an
+  // AsyncLocalStorage in use, Node would end the process with code 7.
+  if (closing_ || environment_->HasEnded()) return;
+  // Dropped by the program.
   std::shared_ptr<Socket> socket = socket_;
   std::shared_ptr<Environment> environment = environment_;
   RunBlocking(

@@ -4,6 +4,7 @@ import { Run, buildIfStale, type Exit } from './command'
 /** What the code of a process of its own is given. */
 export interface Tools {
   lib: typeof import('../../lib')
+  AsyncLocalStorage: typeof import('node:async_hooks').AsyncLocalStorage
   fs: typeof import('node:fs')
   net: typeof import('node:net')
   once: typeof import('node:events').once

@@ -1,6 +1,7 @@
 // What a function that childProcess.ts runs in another process is given, and
 // the way to hand on another such function to a worker thread.
 
+const { AsyncLocalStorage } = require('node:async_hooks')
 const { once } = require('node:events')
 const fs = require('node:fs')
 const net = require('node:net')
@@ -26,6 +27,7 @@ function nameOfThread(id) {
 
 exports.tools = {
   lib,
+  AsyncLocalStorage,
   fs,
   net,
   once,
