@@ -238,6 +238,7 @@ export function wrongOutcome(
 // Back-pressure.
 
 const WRITE_BUFFER = 64 * 1024
+const READ_AHEAD = 64 * 1024
 
 /**
  * Whether so many messages may be accepted and not sent. Without a peer that is
@@ -258,10 +259,14 @@ export function mayBeUnsent(
   return bytes <= WRITE_BUFFER
 }
 
-/** The same of messages that were read ahead and that nobody has asked for. */
+/**
+ * Whether these may have been read ahead, the next ones that nobody has asked
+ * for: as many as the receive buffer holds, and what the last read brought.
+ */
 export function mayBeUnread(
   sizes: readonly number[],
   recvBuffer: number
 ): boolean {
-  return mayBeUnsent(sizes, recvBuffer, true)
+  const bytes = sizes.slice(recvBuffer + 1).reduce((sum, size) => sum + size, 0)
+  return bytes <= READ_AHEAD
 }

@@ -61,6 +61,11 @@ const sizesOfPeer = fc
   )
   .map((rest) => [10, ...rest])
 
+/** More than is read ahead. */
+const burst = fc
+  .constantFrom(4096, 5000, 17_000)
+  .map((size) => [10, ...Array.from({ length: 24 }, () => size)])
+
 const step: Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
@@ -132,7 +137,10 @@ const step: Arbitrary<Step> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({
       do: fc.constant('peer sends' as const),
-      sizes: sizesOfPeer,
+      sizes: fc.oneof(
+        { weight: 7, arbitrary: sizesOfPeer },
+        { weight: 1, arbitrary: burst }
+      ),
       cut: fc.nat(100)
     })
   },
