@@ -84,10 +84,10 @@ const step: Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('trySend' as const), size })
   },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.record({
       do: fc.constant('flood' as const),
-      size: fc.constantFrom(1000, 5000, 20_000, 200_000)
+      size: fc.constantFrom(5000, 16_000, 20_000, 200_000)
     })
   },
   {

@@ -1,41 +1,16 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import {
-  NngError,
-  PairSocket,
-  type Dialer,
-  type Listener,
-  type WaitOptions
-} from '../../lib'
+import { NngError, PairSocket, type Dialer, type Listener } from '../../lib'
 import { ownUrl, type Transport } from '../support/transports'
 import type { Farewell, Peer, Report } from './agent'
-import {
-  CANCELLED,
-  Line,
-  mayBeUnread,
-  mayBeUnsent,
-  wrongOutcome,
-  type Cancel,
-  type Outcome,
-  type Piece,
-  type SendCall,
-  type SendKind
-} from './model'
+import { Calls } from './calls'
+import { Line, mayBeUnread, mayBeUnsent, type Piece } from './model'
 import { comeBy, makePeer, messages, type PeerKind } from './peers'
+import { Receiving } from './receiving'
 import type { Schedule, Step } from './schedule'
+import { Sending } from './sending'
 
 /** What reached our kernel from a peer that died, and nobody had read. */
 const AT_REST = 40_000
-/** Some more than the kernel takes, of small ones over ipc, of large ones. */
-const MAX_FLOOD = 96
-
-/** A call that asks for messages, and what it got. */
-interface Take {
-  readonly begun: number
-  /** Of an iterator: its results come a little later than those of recv(). */
-  readonly iterates: boolean
-  settled: number
-  messages: Buffer[]
-}
 
 /** A peer from its coming to its going, over one connection or several. */
 interface Visit {
@@ -65,15 +40,12 @@ export class World {
   readonly #transport: Transport
   readonly #patience: number
   readonly #sock: PairSocket
-  readonly #line = new Line()
-  readonly #takes: Take[] = []
+  readonly #calls = new Calls()
+  readonly #sending: Sending
+  readonly #receiving: Receiving
   readonly #visits: Visit[] = []
-  readonly #calls = new Set<Promise<void>>()
-  readonly #failures: string[] = []
   #url = ''
   #listener: Listener | undefined
-  #clock = 0
-  #closing = false
   #closeEvents = 0
   #rejects = 0
   #changed = () => {}
@@ -85,6 +57,8 @@ export class World {
     const { sendBuffer, recvBuffer } = schedule
     const options = { sendBuffer, recvBuffer, reconnectMin: 1, reconnectMax: 4 }
     this.#sock = new PairSocket(options)
+    this.#sending = new Sending(this.#sock, this.#calls, sendBuffer)
+    this.#receiving = new Receiving(this.#sock, this.#calls)
     this.#sock.on('connect', () => this.#onConnect())
     this.#sock.on('disconnect', () => this.#onDisconnect())
     this.#sock.on('reject', (_, reason) => {
@@ -121,11 +95,12 @@ export class World {
   // Failures.
 
   #fail(text: string): void {
-    this.#failures.push(text)
+    this.#calls.fail(text)
   }
 
   #check(): void {
-    if (this.#failures.length > 0) throw new Error(this.#failures.join('\n'))
+    const { failures } = this.#calls
+    if (failures.length > 0) throw new Error(failures.join('\n'))
   }
 
   async #within<T>(promise: Promise<T>, what: string): Promise<T> {
@@ -133,7 +108,7 @@ export class World {
     const hangs = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         const stats = JSON.stringify(this.#sock.stats())
-        const all = [`hangs: ${what}`, stats, ...this.#failures]
+        const all = [`hangs: ${what}`, stats, ...this.#calls.failures]
         reject(new Error(all.join('\n')))
       }, this.#patience)
     })
@@ -181,7 +156,7 @@ export class World {
     if (piece.lost > 1 && process.platform !== 'win32') {
       this.#fail(`${piece.lost} lost with a connection`)
     }
-    if (!visit.leaving && !this.#closing) {
+    if (!visit.leaving && !this.#calls.closing) {
       this.#fail('the peer was disconnected, and had not left')
     }
     this.#changed()
@@ -201,26 +176,26 @@ export class World {
   async #do(step: Step): Promise<void> {
     switch (step.do) {
       case 'send':
-        return this.#send(step.size, step.cancel)
+        return this.#sending.send(step.size, step.cancel)
       case 'sendMany':
-        return this.#sendMany(step.sizes, step.cancel)
+        return this.#sending.sendMany(step.sizes, step.cancel)
       case 'trySend':
-        this.#trySend(step.size)
+        this.#sending.trySend(step.size)
         return
       case 'flood':
-        for (let i = 0; i < MAX_FLOOD && this.#trySend(step.size); i++);
+        this.#sending.flood(step.size)
         return
       case 'drain':
-        return this.#drain(step.cancel)
+        return this.#sending.drain(step.cancel)
       case 'recv':
-        return this.#take('recv', step.cancel)
+        return this.#receiving.take('recv', step.cancel)
       case 'recvMany':
-        return this.#take('recvMany', step.cancel, step.max)
+        return this.#receiving.take('recvMany', step.cancel, step.max)
       case 'tryRecv':
-        this.#tryRecv()
+        this.#receiving.tryRecv()
         return
       case 'iterate':
-        this.#pending(this.#iterate(step.count))
+        this.#calls.pending(this.#receiving.iterate(step.count))
         return
       case 'turns':
         for (let i = 0; i < step.count; i++) await turn()
@@ -241,185 +216,6 @@ export class World {
       case 'reopen':
         return this.#reopen()
     }
-  }
-
-  #pending(call: Promise<void>): void {
-    const all = call
-      .catch((error: unknown) => this.#fail(String((error as Error).stack)))
-      .finally(() => this.#calls.delete(all))
-    this.#calls.add(all)
-  }
-
-  /** Makes a call that may be cancelled; `use` hears how it ended. */
-  #call<T>(
-    syscall: 'send' | 'recv' | 'drain',
-    cancel: Cancel,
-    make: (options: WaitOptions) => Promise<T>,
-    use: (outcome: Outcome, value?: T) => void
-  ): void {
-    const controller = new AbortController()
-    const { signal } = controller
-    const abort = () => controller.abort(CANCELLED)
-    let options: WaitOptions = { signal }
-    if (cancel === 'never') options = {}
-    if (cancel === 'before') abort()
-    if (cancel === 'zero') options = { timeout: 0 }
-    if (cancel === 'short') options = { timeout: 1 }
-    const call = make(options)
-    if (cancel === 'at once') abort()
-    if (cancel === 'microtask') queueMicrotask(abort)
-    if (cancel === 'tick') process.nextTick(abort)
-    if (cancel === 'immediate') setImmediate(abort)
-    if (cancel === 'soon') setTimeout(abort, 1)
-    const done = (outcome: Outcome, value?: T) => {
-      const wrong = wrongOutcome(syscall, cancel, this.#closing, outcome)
-      if (wrong !== undefined) this.#fail(`${syscall}, ${cancel}: ${wrong}`)
-      use(outcome, value)
-    }
-    this.#pending(
-      call.then(
-        (value) => done({ ok: true }, value),
-        (error: unknown) => done({ ok: false, error })
-      )
-    )
-  }
-
-  // Sending.
-
-  /** The bodies of messages that are about to be sent. */
-  #make(sizes: readonly number[], first: number): Buffer[] {
-    return sizes.map((size, i) => messages.make(0, first + i, size))
-  }
-
-  #begin(
-    sizes: readonly number[],
-    kind: SendKind = 'send'
-  ): [SendCall, Buffer[]] {
-    const call = this.#line.begin(sizes, this.#clock++, kind)
-    return [call, this.#make(sizes, call.first)]
-  }
-
-  #send(size: number, cancel: Cancel): void {
-    const [call, [body]] = this.#begin([size])
-    this.#call(
-      'send',
-      cancel,
-      (options) => {
-        const promise = this.#sock.send(body!, options)
-        // It has been copied.
-        body!.fill(0xee)
-        return promise
-      },
-      ({ ok }) => this.#line.settle(call, ok, this.#clock++)
-    )
-  }
-
-  #sendMany(sizes: number[], cancel: Cancel): void {
-    const [call, bodies] = this.#begin(sizes, 'sendMany')
-    this.#call(
-      'send',
-      cancel,
-      (options) => this.#sock.sendMany(bodies, options),
-      ({ ok }) => this.#line.settle(call, ok, this.#clock++)
-    )
-  }
-
-  #trySend(size: number): boolean {
-    const before = this.#sock.stats()
-    const [call, [body]] = this.#begin([size], 'trySend')
-    const accepted = this.#sock.trySend(body!)
-    this.#line.settle(call, accepted, this.#clock++)
-    const lonely = this.#visits.length === 0
-    const room =
-      before.waitingSends === 0 &&
-      before.unsentMessages < this.#schedule.sendBuffer
-    if (lonely && accepted !== room) {
-      this.#fail(`trySend() ${accepted} at ${JSON.stringify(before)}`)
-    }
-    if (accepted && before.waitingSends > 0) {
-      this.#fail('trySend() has passed a call that waits')
-    }
-    return accepted
-  }
-
-  #drain(cancel: Cancel): void {
-    const before = this.#sock.stats()
-    const accepted =
-      before.messagesSent + before.messagesLost + before.unsentMessages
-    this.#call(
-      'drain',
-      cancel,
-      (options) => this.#sock.drain(options),
-      ({ ok }) => {
-        const { messagesSent, messagesLost } = this.#sock.stats()
-        if (ok && messagesSent + messagesLost < accepted) {
-          this.#fail(`drain() of ${accepted} after ${messagesSent}`)
-        }
-      }
-    )
-  }
-
-  // Receiving.
-
-  #beginTake(iterates = false): Take {
-    const take: Take = {
-      begun: this.#clock++,
-      iterates,
-      settled: Infinity,
-      messages: []
-    }
-    this.#takes.push(take)
-    return take
-  }
-
-  #settleTake(take: Take, got: Buffer[]): void {
-    take.settled = this.#clock++
-    take.messages = got
-  }
-
-  #take(kind: 'recv' | 'recvMany', cancel: Cancel, max = 1): void {
-    const take = this.#beginTake()
-    this.#call<Buffer | Buffer[]>(
-      'recv',
-      cancel,
-      (options) =>
-        kind === 'recvMany'
-          ? this.#sock.recvMany(max, options)
-          : this.#sock.recv(options),
-      (_, value) => {
-        const got = Buffer.isBuffer(value) ? [value] : value
-        if (got !== undefined && (got.length < 1 || got.length > max)) {
-          this.#fail(`${kind}(${max}) gives ${got.length}`)
-        }
-        this.#settleTake(take, got ?? [])
-      }
-    )
-  }
-
-  #tryRecv(): boolean {
-    const take = this.#beginTake()
-    const message = this.#sock.tryRecv()
-    this.#settleTake(take, message === undefined ? [] : [message])
-    return message !== undefined
-  }
-
-  async #iterate(count: number): Promise<void> {
-    const iterator = this.#sock[Symbol.asyncIterator]()
-    for (let i = 0; i < count; i++) {
-      const take = this.#beginTake(true)
-      const { value, done } = await iterator.next()
-      if (done === true) {
-        if (!this.#closing) this.#fail('an iterator ends before close()')
-        return
-      }
-      this.#settleTake(take, [value])
-    }
-    await iterator.return()
-  }
-
-  /** What was received, in the order of the calls. */
-  get #taken(): Buffer[] {
-    return this.#takes.flatMap((take) => take.messages)
   }
 
   // Peers.
@@ -448,6 +244,7 @@ export class World {
       dialer: undefined
     }
     this.#visits.push(visit)
+    this.#sending.connections++
     await this.#meet(visit, 1)
     if (reads) await peer.read(true)
   }
@@ -467,7 +264,7 @@ export class World {
     const n = visit.pieces.length
     await this.#until(() => {
       if (visit.ended >= n) return true
-      this.#tryRecv()
+      this.#receiving.tryRecv()
       return false
     })
   }
@@ -483,30 +280,17 @@ export class World {
     if (visit === undefined || visit.leaving) return
     // A message without bytes does not say on which connection it came.
     if (visit.kind !== 'raw') sizes = sizes.filter((size) => size > 0)
-    for (const size of sizes) visit.line.begin([size], this.#clock++)
+    for (const size of sizes) visit.line.begin([size], this.#calls.now())
     await visit.peer.send(sizes, cut)
   }
 
   /** How many of its messages have been received, and their bytes. */
   #receivedFrom({ id }: Visit): { count: number; bytes: number } {
-    const own = this.#split().get(id) ?? []
+    const own = this.#receiving.bySender().get(id) ?? []
     return {
       count: own.length,
       bytes: own.reduce((sum, { length }) => sum + length, 0)
     }
-  }
-
-  /** Messages by the peer that sent them; without bytes, as those before. */
-  #split(): Map<number, Buffer[]> {
-    const byPeer = new Map<number, Buffer[]>()
-    let id = 0
-    for (const message of this.#taken) {
-      if (message.length > 0) id = messages.check(message)[0]
-      const own = byPeer.get(id)
-      if (own === undefined) byPeer.set(id, [message])
-      else own.push(message)
-    }
-    return byPeer
   }
 
   /** How many of its messages must be received when it dies now. */
@@ -546,7 +330,7 @@ export class World {
       const { accepted } = await peer.report()
       visit.required = this.#due(visit, accepted)
     }
-    this.#pending(peer.leave(how))
+    this.#calls.pending(peer.leave(how))
   }
 
   /** The connection ends and another one comes, to the same peer. */
@@ -571,7 +355,7 @@ export class World {
     const { peer, kind, listens, pieces } = visit
     if (kind === 'raw') {
       visit.leaving = true
-      this.#pending(peer.leave('close'))
+      this.#calls.pending(peer.leave('close'))
       if (listens) await this.#hangUp(visit)
       else await this.#listenAgain()
       return
@@ -611,10 +395,10 @@ export class World {
       await this.#leave('close')
       await this.#gone()
       // All that came before the end is there.
-      while (this.#tryRecv());
+      while (this.#receiving.tryRecv());
     }
     await this.#close(end === 'close now' ? 0 : Infinity)
-    await Promise.all(this.#calls)
+    await this.#calls.allSettled()
     await this.#checkClosed()
     await this.#compare()
   }
@@ -630,15 +414,15 @@ export class World {
     const last = visit.line.sizes.length - 1
     // The last of its messages; those before it come before it.
     await this.#until(() => {
-      this.#tryRecv()
-      const taken = this.#taken.at(-1)
+      this.#receiving.tryRecv()
+      const taken = this.#receiving.taken.at(-1)
       if (taken === undefined || taken.length === 0) return false
       const [id, number] = messages.check(taken)
       return id === visit.id && number === last
     })
-    this.#send(10, 'never')
+    this.#sending.send(10, 'never')
     await this.#until(() =>
-      this.#line.calls.every(({ outcome }) => outcome !== 'pending')
+      this.#sending.line.calls.every(({ outcome }) => outcome !== 'pending')
     )
     await this.#sock.drain()
     const piece = visit.pieces.at(-1)!
@@ -648,7 +432,7 @@ export class World {
     const { messagesReceived, unreadMessages, unsentMessages } =
       this.#sock.stats()
     if (
-      messagesReceived !== this.#taken.length ||
+      messagesReceived !== this.#receiving.taken.length ||
       unreadMessages + unsentMessages > 0
     ) {
       this.#fail(`at rest: ${JSON.stringify(this.#sock.stats())}`)
@@ -668,7 +452,7 @@ export class World {
     const { messagesSent, messagesLost, unsentMessages } = sock.stats()
     const accepted = messagesSent + messagesLost + unsentMessages
     const { peer } = sock
-    this.#closing = true
+    this.#calls.closing = true
     const closed = sock.close(timeout === 0 ? { timeout } : {})
     // Whatever peer still leaves, or stalls, lets us go.
     const { unsent } = await closed
@@ -733,13 +517,15 @@ export class World {
     const stats = this.#sock.stats()
     const { messagesSent, messagesLost, unsentMessages } = stats
     const accepted = messagesSent + messagesLost + unsentMessages
-    const { atLeast, atMost } = this.#line.bounds()
+    const { atLeast, atMost } = this.#sending.line.bounds()
     const fail = (what: string) =>
       this.#fail(`${what}: ${JSON.stringify(stats)}`)
     if (accepted < atLeast || accepted > atMost) {
       fail(`${atLeast} to ${atMost} accepted`)
     }
-    const pending = this.#line.calls.filter((c) => c.outcome === 'pending')
+    const pending = this.#sending.line.calls.filter(
+      (c) => c.outcome === 'pending'
+    )
     const connected = this.#visits.length > 0
     if (
       stats.waitingSends > pending.length ||
@@ -748,19 +534,19 @@ export class World {
       fail(`${pending.length} calls wait`)
     }
     const { sendBuffer, recvBuffer } = this.#schedule
-    const ofLists = this.#line.calls.some(
+    const ofLists = this.#sending.line.calls.some(
       ({ kind, outcome }) => kind === 'sendMany' && outcome !== 'accepted'
     )
-    const inLine = this.#line.calls
+    const inLine = this.#sending.line.calls
       .filter(({ outcome }) => outcome === 'accepted')
       .flatMap(({ first, count }) =>
-        this.#line.sizes.slice(first, first + count)
+        this.#sending.line.sizes.slice(first, first + count)
       )
     const unsent = unsentMessages > 0 ? inLine.slice(-unsentMessages) : []
     if (!ofLists && !mayBeUnsent(unsent, sendBuffer, connected)) {
       fail('too many accepted')
     }
-    const taken = this.#taken.length
+    const taken = this.#receiving.taken.length
     if (stats.unreadMessages + taken > stats.messagesReceived) {
       fail(`${taken} received`)
     }
@@ -778,9 +564,10 @@ export class World {
   async #compare(): Promise<void> {
     const { messagesSent, messagesLost, unsentMessages } = this.#sock.stats()
     const accepted = messagesSent + messagesLost + unsentMessages
-    if (!this.#line.settledInOrder()) this.#fail('sends settle out of order')
-    this.#checkTakes()
-    const bySender = this.#split()
+    if (!this.#sending.line.settledInOrder())
+      this.#fail('sends settle out of order')
+    this.#receiving.checkOrder()
+    const bySender = this.#receiving.bySender()
     for (const visit of this.#visits) {
       const { id, peer, line, pieces } = visit
       // What was on its way is received before the end of the connection.
@@ -796,7 +583,12 @@ export class World {
       }
       const { received } = report
       said(
-        this.#line.fault(received, pieces, accepted, visit.completeFromUs),
+        this.#sending.line.fault(
+          received,
+          pieces,
+          accepted,
+          visit.completeFromUs
+        ),
         'to'
       )
       const numbers = (bySender.get(id) ?? []).map((message) =>
@@ -824,23 +616,5 @@ export class World {
       return `${numbers.length} of ${due} received`
     }
     return line.fault(numbers, pieces, made, completeToUs)
-  }
-
-  #checkTakes(): void {
-    const served = this.#takes.filter(
-      (take) => take.messages.length > 0 && !take.iterates
-    )
-    served.forEach((take, i) => {
-      if (i > 0 && take.settled < served[i - 1]!.settled) {
-        this.#fail('recv() are not served first come, first served')
-      }
-    })
-    let before = 0
-    for (const message of this.#taken) {
-      if (message.length === 0) continue
-      const [id] = messages.check(message)
-      if (id < before) this.#fail(`a message of peer ${id} after ${before}`)
-      before = id
-    }
   }
 }
