@@ -168,11 +168,37 @@ const step: Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('reopen' as const) }) }
 )
 
+/**
+ * What steps by chance seldom come to: the kernel takes no more, and then the
+ * peer, which has read nothing, dies.
+ */
+const deathWithAFullKernel: Arbitrary<Step[]> = fc
+  .record({
+    size: fc.constantFrom(5000, 16_000, 200_000),
+    how: fc.constantFrom(...FAREWELLS)
+  })
+  .map(({ size, how }) => [
+    { do: 'peer comes', kind: 'raw', reads: false, listens: false },
+    { do: 'flood', size },
+    { do: 'turns', count: 1 },
+    { do: 'peer leaves', how }
+  ])
+
+const steps: Arbitrary<Step[]> = fc
+  .array(
+    fc.oneof(
+      { weight: 40, arbitrary: step.map((one) => [one]) },
+      { weight: 1, arbitrary: deathWithAFullKernel }
+    ),
+    { minLength: 1, maxLength: 40, size: 'max' }
+  )
+  .map((parts) => parts.flat())
+
 export const schedules: Arbitrary<Schedule> = fc.record({
   sendBuffer: fc.constantFrom(0, 1, 2, 16, 128),
   recvBuffer: fc.constantFrom(0, 1, 2, 16, 128),
   peerBuffers: fc.constantFrom(0, 1, 128),
-  steps: fc.array(step, { minLength: 1, maxLength: 40, size: 'max' }),
+  steps,
   end: fc.constantFrom(...ENDS)
 })
 
