@@ -438,8 +438,8 @@ describe(`through a relay (seed ${SEED})`, () => {
     const ends = await relayed(unsteady, small)
     const { listening, dialing, relay, next } = ends
     const both = [listening, dialing]
-    // The listener may be busy with the last connection for a moment after it
-    // has closed it: what is sent to it then is lost.
+    // The dialer may hear first that a connection has ended, and come again
+    // while the listener is busy with the last one: what it sends then is lost.
     const busy = new Set<number>()
     listening.sock.on('reject', (peer) => busy.add((peer as TcpPeer).port))
     let over = false
