@@ -87,7 +87,7 @@ function checkFaults() {
   const cc = join(root, 'build-win32-x64', 'zig', 'cc')
   const program = join(work, 'wine_faults.exe')
   const source = join(root, 'test', 'windows', 'wine_faults.c')
-  run(cc, ['-o', program, source, '-lntdll'])
+  run(cc, ['-w', '-o', program, source, '-lntdll', '-lws2_32'])
   const { output } = wine(program)
   if (output === leftOut.wine.map((line) => `${line}\n`).join('')) return
   counts.failed++

@@ -35,6 +35,10 @@ async function recvAll(sock: PairSocket, count: number): Promise<string[]> {
   return messages
 }
 
+// How many messages of 256 KiB a connection takes down with it: on Windows also
+// one that is under way as a whole (docs/guarantees.md).
+const UNDER_WAY = process.platform === 'win32' ? 2 : 1
+
 describe.each(transports)('a graceful close over %s', (transport) => {
   test('loses nothing to a slow reader that sends all the time', async () => {
     // More than the kernel takes, so that most of it is still to be sent.
@@ -167,7 +171,7 @@ describe.each(transports)('a peer that dies over %s', (transport) => {
       // What was not on its way goes to the next peer, once.
       const { messagesSent, messagesLost } = ours.stats()
       const raw2 = await RawPeer.shake(url)
-      expect(messagesLost).toBeLessThanOrEqual(1)
+      expect(messagesLost).toBeLessThanOrEqual(UNDER_WAY)
       expect(messagesSent + messagesLost).toBeLessThan(sent)
       await raw2.send('from the next peer')
       expect(String(await next)).toBe('from the next peer')
