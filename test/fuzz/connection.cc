@@ -345,7 +345,7 @@ class Peer {
     if (fd_ < 0) return;
     const struct linger now = {1, 0};
     (void)setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    if (!ended_ && IsTcp()) reset_ = true;
+    if (!at_end_ && IsTcp()) reset_ = true;
     ended_ = true;
     close(fd_);
     fd_ = -1;
