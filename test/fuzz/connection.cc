@@ -321,7 +321,7 @@ class Peer {
 
   // Reads up to so many bytes. Returns whether there were any.
   bool Read(size_t size) {
-    if (fd_ < 0) return false;
+    if (fd_ < 0 || size == 0) return false;
     uint8_t bytes[16 * 1024];
     const ssize_t n = recv(fd_, bytes, std::min(size, sizeof(bytes)), 0);
     if (n == 0 || (n < 0 && errno != EAGAIN)) at_end_ = true;
