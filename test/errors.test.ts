@@ -538,7 +538,8 @@ describe('ipc alone', () => {
   // flock(1) is a program of Linux.
   testOnLinux('EBUSY: another process locks the folder', async () => {
     const folder = tempFolder()
-    const holder = spawn('flock', [folder, 'sh', '-c', 'echo locked; cat'], {
+    const lock = path.join(folder, '.nng-lock')
+    const holder = spawn('flock', [lock, 'sh', '-c', 'echo locked; cat'], {
       stdio: ['pipe', 'pipe', 'inherit']
     })
     await once(holder.stdout, 'data')

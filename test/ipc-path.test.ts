@@ -1,21 +1,23 @@
-import { spawnSync, type SpawnOptions } from 'node:child_process'
+import type { SpawnOptions } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
 import * as net from 'node:net'
 import * as path from 'node:path'
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
+import { accounts, give, ordinary, type Account } from './support/accounts'
 import { cats, installed, runCat, type Cat } from './support/cats'
 import { inProcessUnder, type Main } from './support/childProcess'
 import type { Run } from './support/command'
 import { leaveDeadListener } from './support/deadListener'
 import { canPreload, preloading } from './support/preload'
 import { Starters, type Outcome } from './support/starters'
+import { untilStopped } from './support/stopped'
 import { tempFolder } from './support/tempFolder'
 import { socket } from './support/transports'
 
-// How an ipc listener takes its path on Linux (binding/platform/ipc_bind.c),
-// as root and as a user whom the modes of files keep from something.
+// How an ipc listener takes its path on Linux, as root and as a user whom the
+// modes of files keep from something (binding/platform/posix/ipc_bind.c).
 
 const onLinux = process.platform === 'linux'
 const describeOnLinux = onLinux ? describe : describe.skip
@@ -24,37 +26,7 @@ const describeOnLinux = onLinux ? describe : describe.skip
 const ROUNDS = Number(process.env.NNG_PAIR_STARTS ?? 10)
 const LIMIT = 30_000 + ROUNDS * 1000
 
-const NOBODY = 65534
 const CLOSED = 0o1000
-
-interface Account {
-  name: string
-  /** The options of its processes. */
-  as: Pick<SpawnOptions, 'uid' | 'gid'>
-  isRoot: boolean
-}
-
-/** Whether processes of others can load what is tested. */
-function isReadableToAll(): boolean {
-  const code = `require(${JSON.stringify(path.resolve('dist'))})`
-  return (
-    spawnSync(process.execPath, ['-e', code], { uid: NOBODY, gid: NOBODY })
-      .status === 0
-  )
-}
-
-const root: Account = { name: 'root', as: {}, isRoot: true }
-const ordinary: Account = {
-  name: 'an ordinary user',
-  as: process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {},
-  isRoot: false
-}
-const accounts =
-  process.getuid?.() !== 0
-    ? [ordinary]
-    : isReadableToAll()
-      ? [root, ordinary]
-      : [root]
 
 let folder: string
 let file: string
@@ -65,11 +37,6 @@ afterEach(async () => {
   await Promise.all(groups.map((group) => group.kill()))
   groups = []
 })
-
-/** Gives a file of this process to whoever the test is about. */
-function give(name: string, { as }: Account): void {
-  if (as.uid !== undefined) fs.chownSync(name, as.uid, as.gid!)
-}
 
 function prepare(account: Account): void {
   folder = tempFolder()
@@ -411,10 +378,4 @@ function inProcessAs<A extends readonly unknown[]>(
 const listenAndSay: Main<[string]> = async ({ lib, say }, url) => {
   await new lib.PairSocket().listen(url)
   say('listening')
-}
-
-async function untilStopped(pid: number): Promise<void> {
-  while (!fs.readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') T ')) {
-    await sleep(5)
-  }
 }

@@ -6,12 +6,14 @@
 // - the file's mode is at no time wider than what was asked for;
 // - on Linux, the kernel knows the socket by the path as it was asked for.
 //
-// Among ourselves an advisory lock on the folder sees to that: it leaves no
-// file behind, and goes with the process that held it. Listeners of other
-// implementations know nothing of it. NNG's, nanomsg's and mangos' connect to
-// a socket file that is in their way, and delete it if they are refused, as
-// they are by a socket that is bound and does not listen yet. So whoever may
-// connect must never find one at the path, and there are three ways:
+// Among ourselves a lock (ipc_lock.h) sees to that. Without it, what is said
+// here of files that are moved aside still holds, but a process that was left
+// behind for longer than the pauses below may meet another's. Listeners of
+// other implementations know nothing of it. NNG's, nanomsg's and mangos'
+// connect to a socket file that is in their way, and delete it if they are
+// refused, as they are by a socket that is bound and does not listen yet. So
+// whoever may connect must never find one at the path, and there are three
+// ways:
 //
 // - The usual one on Linux binds at the path, in a mode that lets nobody
 //   connect. Others are then denied access, rather than refused, until the
@@ -31,23 +33,20 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "core/nng_impl.h"
+#include "ipc_lock.h"
 
 #ifndef SOCK_CLOEXEC
 #define SOCK_CLOEXEC 0
 #endif
 
-// How long to wait for another process that holds the folder's lock.
-#define LOCK_TRIES 400
-#define LOCK_PAUSE_MS 5
-
 // How long others may take from finding a dead socket to deleting its file,
-// and (NNG's own listeners) from binding to listening.
+// (NNG's own listeners) from binding to listening, and (ours, without a lock)
+// from moving a file aside to moving it back.
 #define RIVAL_PAUSE_MS 20
 
 // The mode of a file whose socket does not listen yet. The bit that means
@@ -60,6 +59,7 @@ typedef struct {
   const char *path;
   const char *name;
   int folder;
+  ipc_lock lock;
   struct sockaddr_un sun;
 } place;
 
@@ -91,21 +91,9 @@ static bool same_file(const struct stat *a, const struct stat *b) {
   return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static int place_lock(place *p) {
-  for (int i = 0; i < LOCK_TRIES; i++) {
-    if (flock(p->folder, LOCK_EX | LOCK_NB) == 0) {
-      return 0;
-    }
-    if (errno != EWOULDBLOCK && errno != EINTR) {
-      break;
-    }
-    nni_msleep(LOCK_PAUSE_MS);
-  }
-  return NNG_EBUSY;
-}
-
 static void place_close(place *p) {
-  (void)close(p->folder);  // which gives the lock up
+  ipc_unlock_folder(&p->lock);
+  (void)close(p->folder);
 }
 
 static int place_open(place *p, const char *path) {
@@ -127,7 +115,7 @@ static int place_open(place *p, const char *path) {
   if ((p->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
     return nni_plat_errno(errno);
   }
-  if ((rv = place_lock(p)) != 0) {
+  if ((rv = ipc_lock_folder(&p->lock, p->folder)) != 0) {
     place_close(p);
   }
   return rv;
@@ -139,11 +127,22 @@ static int place_stat(const place *p, const char *name, struct stat *st) {
              : nni_plat_errno(errno);
 }
 
-static bool place_holds(const place *p, const char *name,
-                        const struct stat *own) {
+// Where nothing is, the file may have been moved aside for a moment. Nobody
+// does that under the lock.
+static int place_look(const place *p, struct stat *st) {
+  int rv = place_stat(p, p->name, st);
+
+  if (rv == NNG_ENOENT && !ipc_lock_held(&p->lock)) {
+    nni_msleep(RIVAL_PAUSE_MS);
+    rv = place_stat(p, p->name, st);
+  }
+  return rv;
+}
+
+static bool place_holds(const place *p, const struct stat *own) {
   struct stat st;
 
-  return place_stat(p, name, &st) == 0 && same_file(&st, own);
+  return place_look(p, &st) == 0 && same_file(&st, own);
 }
 
 // Moves a file of ours to the path, unless something is there.
@@ -188,7 +187,8 @@ static bool is_dead(const place *p, const struct stat *st) {
     case ECONNREFUSED:
       return true;
     case EACCES:
-      return (st->st_mode & 07777) == CLOSED_MODE && st->st_uid == geteuid();
+      return ipc_lock_held(&p->lock) && st->st_uid == geteuid() &&
+             (st->st_mode & 07777) == CLOSED_MODE;
     default:
       return false;
   }
@@ -208,12 +208,16 @@ static bool is_dead(const place *p, const struct stat *st) {
 // to another one: so it is first moved to where nobody else looks, and back.
 static int place_remove(const place *p, const struct stat *st) {
   private_name aside;
+  struct stat moved;
 
   make_private_name(aside);
   if (renameat(p->folder, p->name, p->folder, aside) != 0) {
-    return errno == ENOENT ? 0 : nni_plat_errno(errno);
+    if (errno != ENOENT) {
+      return nni_plat_errno(errno);
+    }
+    return place_look(p, &moved) == NNG_ENOENT ? 0 : NNG_EADDRINUSE;
   }
-  if (place_holds(p, aside, st)) {
+  if (place_stat(p, aside, &moved) == 0 && same_file(&moved, st)) {
     (void)unlinkat(p->folder, aside, 0);
     return 0;
   }
@@ -224,13 +228,16 @@ static int place_remove(const place *p, const struct stat *st) {
 // What is at the path. On Linux *file keeps it, or is negative: until it is
 // closed, no other file gets the same number.
 static int place_hold(const place *p, struct stat *st, int *file) {
-#if defined(__linux__)
-  *file = openat(p->folder, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  return *file >= 0 && fstat(*file, st) == 0 ? 0 : nni_plat_errno(errno);
-#else
+  int rv = place_look(p, st);
+
   *file = -1;
-  return place_stat(p, p->name, st);
+#if defined(__linux__)
+  if (rv == 0) {
+    *file = openat(p->folder, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    rv = *file >= 0 && fstat(*file, st) == 0 ? 0 : nni_plat_errno(errno);
+  }
 #endif
+  return rv;
 }
 
 // Makes the path free if a dead listener's file is there, and says so in
@@ -331,13 +338,13 @@ static int bind_closed(const place *p, int fd, int mode, struct stat *own) {
     return rv;
   }
   // Who is denied nothing may have replaced it already.
-  if (place_stat(p, p->name, own) != 0 || !S_ISSOCK(own->st_mode) ||
+  if (place_look(p, own) != 0 || !S_ISSOCK(own->st_mode) ||
       own->st_uid != geteuid()) {
     return NNG_EADDRINUSE;
   }
   rv = listen(fd, IPC_BACKLOG) == 0 ? place_chmod(p, own, mode)
                                     : nni_plat_errno(errno);
-  if (rv != 0 && place_holds(p, p->name, own)) {
+  if (rv != 0 && place_holds(p, own)) {
     (void)unlinkat(p->folder, p->name, 0);
   }
   return rv;
@@ -454,7 +461,7 @@ int ipc_bind(int fd, const char *path, int mode, struct stat *own) {
       // Others may have found the dead socket before us, and delete this one.
       nni_msleep(RIVAL_PAUSE_MS);
     }
-    if (!place_holds(&p, p.name, own)) {
+    if (!place_holds(&p, own)) {
       rv = NNG_EADDRINUSE;
     }
   }
