@@ -130,8 +130,24 @@ function afterShake(transport: Transport): Record<string, Deed> {
 // A handshake may take ten seconds, which pass while the other tests run.
 const beset: PairSocket[] = []
 const silent: net.Socket[] = []
+/** How many bytes each has sent whose header comes drop by drop. */
+const dripped: number[] = []
 let hungUp: Promise<unknown>
 let start: number
+
+/** Sends all of a header but its last byte; how much of it, in the end. */
+async function drip(conn: net.Socket): Promise<number> {
+  let sent = 0
+  const drops = setInterval(() => {
+    if (sent < SP_HEADER.length - 1)
+      conn.write(SP_HEADER.subarray(sent, ++sent))
+  }, 2000)
+  conn.on('error', () => {})
+  conn.resume()
+  await once(conn, 'close')
+  clearInterval(drops)
+  return sent
+}
 
 beforeAll(async () => {
   start = performance.now()
@@ -149,6 +165,9 @@ beforeAll(async () => {
       ends.push(once(conn, 'close'))
       silent.push(conn)
     }
+    const slow = net.connect(address(url))
+    ends.push(drip(slow).then((sent) => dripped.push(sent)))
+    silent.push(slow)
   }
   hungUp = Promise.all(ends)
 })
@@ -344,4 +363,11 @@ test('a silent connection is ended after ten seconds', async () => {
   await hungUp
   expect(performance.now() - start).toBeGreaterThan(9_000)
   expect(beset.every((sock) => sock.peer === undefined)).toBe(true)
+})
+
+// Each byte would be given ten seconds by NNG.
+test('a header that comes drop by drop has no longer than that', async () => {
+  await hungUp
+  expect(dripped).toHaveLength(transports.length)
+  for (const sent of dripped) expect(sent).toBeLessThan(SP_HEADER.length - 1)
 })
