@@ -3,6 +3,7 @@
 
 import * as fs from 'node:fs'
 import * as path from 'node:path'
+import * as ts from 'typescript'
 import { NngError, PairSocket } from '../lib'
 import { bundledError } from '../lib/bundled'
 import { NNG } from '../lib/errors'
@@ -15,6 +16,7 @@ const read = (file: string) => fs.readFileSync(path.join(ROOT, file), 'utf8')
 const documents = [
   'README.md',
   'CHANGELOG.md',
+  'SECURITY.md',
   ...fs.readdirSync(path.join(ROOT, 'docs')).map((name) => `docs/${name}`)
 ].filter((name) => name.endsWith('.md'))
 
@@ -172,6 +174,42 @@ test('docs/bundling.md has what the error of a bundle says', () => {
   )!
   expect(settings.length).toBe(6)
   for (const setting of settings) expect(page).toContain(setting)
+})
+
+/** The titles in a file of tests, with … for what their tables fill in. */
+function titlesIn(file: string): string[] {
+  const titles: string[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node)) {
+      const [title] = node.arguments
+      if (
+        /^(test|describe)/.test(node.expression.getText(source)) &&
+        title !== undefined &&
+        ts.isStringLiteralLike(title)
+      ) {
+        titles.push(title.text.replace(/%[a-z]|\$[\w.]+/g, '…'))
+      }
+    }
+    ts.forEachChild(node, visit)
+  }
+  const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest)
+  visit(source)
+  return titles
+}
+
+test('docs/security.md names tests that there are', () => {
+  const page = read('docs/security.md')
+  const named = [...page.matchAll(/`([\w/-]+\.test\.ts)`(?: “(.+?)”)?/g)]
+  expect(named.length).toBeGreaterThan(30)
+  for (const [, file, title] of named) {
+    if (title === undefined) expect(file).toBe('test/failing-calls.test.ts')
+    else {
+      expect([file, titlesIn(`test/${file}`)]).toEqual([
+        file,
+        expect.arrayContaining([title])
+      ])
+    }
+  }
 })
 
 test('docs/architecture.md names every patch', () => {

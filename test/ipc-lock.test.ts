@@ -270,4 +270,31 @@ describeAsRoot('in a sticky folder, a listener does not wait for', () => {
     },
     LIMIT
   )
+
+  testHeld.each(accounts)(
+    'a lock that is not to be had: $name gets over a moment without its file',
+    async (account) => {
+      prepareSticky()
+      await lock(lockName(account, true), stranger)
+      await leaveDeadListener(file)
+      give(file, account)
+      const late = inProcessUnder(
+        { ...account.as, env: preloading('listen', { TEST_CONNECT: 'late' }) },
+        ({ lib, say }, url: string) =>
+          new lib.PairSocket().listen(url).catch(({ code }) => say(code)),
+        url
+      )
+      await late.line('asked')
+      // The file of this one is taken for the dead one's, and comes back.
+      const group = await start(1, account)
+      expect(await group.run('listen', { url })).toMatchObject([
+        { code: 'listening' }
+      ])
+      await late.line('EADDRINUSE')
+      const dialing = socket()
+      const connected = once(dialing, 'connect')
+      await dialing.dial(url)
+      expect(await connected).toMatchObject([{ pid: group.children[0]!.pid }])
+    }
+  )
 })

@@ -44,7 +44,7 @@ const openingListener: Main<[string]> = async ({ lib, fs, say }, url) => {
   for await (const message of sock) {
     if (String(message) === 'end') break
     try {
-      fs.closeSync(fs.openSync('/dev/null'))
+      fs.closeSync(fs.openSync('/dev/null', 'r'))
       await sock.send('opened')
     } catch (error) {
       await sock.send((error as NodeJS.ErrnoException).code!)

@@ -5,6 +5,9 @@
 //   TEST_UNSHARE=refuse  nothing is unshared, as in many a container
 //   TEST_CONNECT=replace  when it has asked a socket file whether it is dead,
 //                         another listener has taken its place
+//   TEST_CONNECT=late     when it has asked, it says so, and goes on as soon as
+//                         another listener has taken the place; a file that it
+//                         has moved aside it moves back a moment later
 
 #define _GNU_SOURCE
 
@@ -16,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -36,6 +40,20 @@ static void replace(const struct sockaddr_un *sun) {
   }
 }
 
+// Looks again and again, so as not to lose a moment.
+static void be_late(const struct sockaddr_un *sun) {
+  static const char said[] = "asked\n";
+  struct stat before;
+  struct stat now;
+
+  if (stat(sun->sun_path, &before) != 0 ||
+      write(STDERR_FILENO, said, sizeof(said) - 1) < 0) {
+    abort();
+  }
+  while (stat(sun->sun_path, &now) != 0 || now.st_ino == before.st_ino) {
+  }
+}
+
 int connect(int fd, const struct sockaddr *addr, socklen_t size) {
   int type = 0;
   socklen_t type_size = sizeof(type);
@@ -46,10 +64,14 @@ int connect(int fd, const struct sockaddr *addr, socklen_t size) {
   *(void **)&next = dlsym(RTLD_NEXT, "connect");
   rv = next(fd, addr, size);
   error = errno;
-  if (is_set("TEST_CONNECT", "replace") && addr->sa_family == AF_UNIX &&
+  if (addr->sa_family == AF_UNIX &&
       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 &&
       type == SOCK_DGRAM) {
-    replace((const struct sockaddr_un *)addr);
+    if (is_set("TEST_CONNECT", "replace")) {
+      replace((const struct sockaddr_un *)addr);
+    } else if (is_set("TEST_CONNECT", "late")) {
+      be_late((const struct sockaddr_un *)addr);
+    }
   }
   errno = error;
   return rv;
@@ -67,6 +89,16 @@ int listen(int fd, int backlog) {
   }
   *(void **)&next = dlsym(RTLD_NEXT, "listen");
   return next(fd, backlog);
+}
+
+int linkat(int from, const char *name, int to, const char *path, int flags) {
+  int (*next)(int, const char *, int, const char *, int);
+
+  if (is_set("TEST_CONNECT", "late")) {
+    (void)usleep(10 * 1000);
+  }
+  *(void **)&next = dlsym(RTLD_NEXT, "linkat");
+  return next(from, name, to, path, flags);
 }
 
 int unshare(int flags) {
