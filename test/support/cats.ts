@@ -27,18 +27,30 @@ export function runCat(
   data: string,
   options: SpawnOptions = {}
 ): Run {
-  const endpoint =
-    cat === 'nngcat' ? `--${role}` : role === 'listen' ? '--bind' : '--connect'
   const pace =
     cat === 'nngcat'
-      ? ['--pair0', '--interval', '60', '--count', '1000']
-      : ['--pair', '--interval', '0.1']
+      ? ['--interval', '60', '--count', '1000']
+      : ['--interval', '0.1']
   return new Run(
     cat,
-    [...pace, endpoint, url, '--quoted', '--data', data],
-    // What a sanitizer has preloaded is not for programs of others.
-    { ...options, env: { ...process.env, LD_PRELOAD: '' } }
+    [...meeting(cat, role, url), ...pace, '--quoted', '--data', data],
+    { ...options, env: catEnvironment() }
   )
+}
+
+/** The options of a cat that listens at or dials a URL, as a PAIR v0. */
+export function meeting(
+  cat: Cat,
+  role: 'listen' | 'dial',
+  url: string
+): string[] {
+  if (cat === 'nngcat') return ['--pair0', `--${role}`, url]
+  return ['--pair', role === 'listen' ? '--bind' : '--connect', url]
+}
+
+/** What a sanitizer has preloaded is not for programs of others. */
+export function catEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, LD_PRELOAD: '' }
 }
 
 /** Linux: whether somebody listens at the URL, found out without a visit. */
