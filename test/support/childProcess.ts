@@ -5,11 +5,15 @@ import { Run, buildIfStale, type Exit } from './command'
 export interface Tools {
   lib: typeof import('../../lib')
   AsyncLocalStorage: typeof import('node:async_hooks').AsyncLocalStorage
+  /** Has V8 collect what it can, at once. */
+  collectGarbage: () => void
+  createHook: typeof import('node:async_hooks').createHook
   fs: typeof import('node:fs')
   net: typeof import('node:net')
   once: typeof import('node:events').once
   parentPort: import('node:worker_threads').MessagePort | null
   sleep: typeof import('node:timers/promises').setTimeout
+  stream: typeof import('node:stream')
   /** Lets the event loop turn. */
   turn: typeof import('node:timers/promises').setImmediate
   /** Writes a line that the test sees (`Run.line`), whatever comes next. */

@@ -1,11 +1,14 @@
 // What a function that childProcess.ts runs in another process is given, and
 // the way to hand on another such function to a worker thread.
 
-const { AsyncLocalStorage } = require('node:async_hooks')
+const { AsyncLocalStorage, createHook } = require('node:async_hooks')
 const { once } = require('node:events')
 const fs = require('node:fs')
 const net = require('node:net')
+const stream = require('node:stream')
 const { setImmediate, setTimeout } = require('node:timers/promises')
+const v8 = require('node:v8')
+const vm = require('node:vm')
 const { Worker, parentPort } = require('node:worker_threads')
 const lib = require('../../dist')
 
@@ -15,6 +18,11 @@ function sourceOf(main, args) {
     `const { tools } = require(${JSON.stringify(__filename)})\n` +
     `;(${String(main)})(tools, ...${JSON.stringify(args)})`
   )
+}
+
+function collectGarbage() {
+  v8.setFlagsFromString('--expose-gc')
+  vm.runInNewContext('gc')()
 }
 
 function nameOfThread(id) {
@@ -28,11 +36,14 @@ function nameOfThread(id) {
 exports.tools = {
   lib,
   AsyncLocalStorage,
+  collectGarbage,
+  createHook,
   fs,
   net,
   once,
   parentPort,
   sleep: setTimeout,
+  stream,
   turn: setImmediate,
   // Synchronous, so that what was said is never lost.
   say: (text) => void fs.writeSync(2, `${text}\n`),
