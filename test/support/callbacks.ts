@@ -437,7 +437,7 @@ export const callbacks: Record<string, Callback> = {
     }
     const sock = new lib.PairSocket()
     await sock.recv({ timeout: 0 }).catch((error: Error) => {
-      void error.stack
+      void String(error.stack)
       throw error
     })
   },
