@@ -27,8 +27,6 @@ const messages = numbered()
 // Who sends them.
 const OURS = 1
 const THEIRS = 2
-// The number of messages that come too late to be accepted.
-const LATE = 2 ** 32 - 1
 
 /** Mostly small, and a few that are more than the kernel takes at once. */
 function size(next: () => number): number {
@@ -61,14 +59,14 @@ async function sendAndClose(
     } else if (sock.trySend(make())) accepted++
   }
   while (sock.trySend(make())) accepted++
-  const late = [OURS, OURS].map((id) =>
-    expect(sock.send(messages.make(id, LATE, 10))).rejects.toMatchObject({
-      code: 'ECLOSED'
-    })
-  )
-  expect(sock.stats().unsentMessages).toBeGreaterThan(0)
+  // Most of the time they have to wait. With the engine on a thread of its own
+  // there may be room again, and then they are owed as well.
+  const late = Promise.allSettled([sock.send(make(0)), sock.send(make(1))])
   expect(await sock.close()).toEqual({ unsent: 0 })
-  await Promise.all(late)
+  for (const outcome of await late) {
+    if (outcome.status === 'fulfilled') accepted++
+    else expect(outcome.reason).toMatchObject({ code: 'ECLOSED' })
+  }
   return accepted
 }
 
