@@ -3,9 +3,9 @@
 
 import { warm, watched } from './verdict.mjs'
 
-const WIDTH = 640
+const WIDTH = 800
 const MARGIN = 16
-const HEAD = 44
+const HEAD = 66
 const PANEL = 96
 const LINE = 60
 const VALUE = 60
@@ -24,14 +24,14 @@ function thin(values) {
 }
 
 function panel({ name, first, last }, samples, top) {
-  const { title, unit } = watched[name]
+  const { title, unit, rank } = watched[name]
   const values = thin(samples.map((sample) => sample[name] / unit))
   const most = Math.max(...values) * 1.1
   const width = WIDTH - 2 * MARGIN - VALUE
   const x = (i) => round(MARGIN + (i / Math.max(1, values.length - 1)) * width)
   const y = (value) => round(top + PANEL - 14 - (value / most) * LINE)
   const path = values.map((value, i) => `${i ? 'L' : 'M'}${x(i)} ${y(value)}`)
-  const medians = `medians of the first and the last third: ${round(first / unit)} and ${round(last / unit)}`
+  const medians = `${rank === undefined ? 'median' : 'lowest tenth'} of the first third ${round(first / unit)}, of the last ${round(last / unit)}`
   const warmAt = x(
     (1 - warm(samples).length / samples.length) * (values.length - 1)
   )
@@ -41,8 +41,11 @@ function panel({ name, first, last }, samples, top) {
 <text x="${MARGIN + width + 6}" y="${round(y(values.at(-1)) + 4)}">${round(values.at(-1))}</text>`
 }
 
-/** @param verdict what judge() says of the samples */
-export function plot(title, verdict, samples) {
+/**
+ * @param details what came and went, below the title
+ * @param verdict what judge() says of the samples
+ */
+export function plot(title, details, verdict, samples) {
   const height = HEAD + verdict.length * PANEL
   const panels = verdict.map((row, i) => panel(row, samples, HEAD + i * PANEL))
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
@@ -63,6 +66,7 @@ text { fill: #e6edf3 }
 </style>
 <rect class="back" width="${WIDTH}" height="${height}"/>
 <text class="title" x="${MARGIN}" y="28">${title}</text>
+<text x="${MARGIN}" y="48">${details}</text>
 ${panels.join('\n')}
 </svg>
 `

@@ -152,7 +152,7 @@ async function sample() {
     rss,
     external,
     heapUsed,
-    descriptors: fs.readdirSync('/proc/self/fd').length,
+    descriptors: descriptors(),
     threads: fs.readdirSync('/proc/self/task').length,
     ...counts
   }
@@ -164,6 +164,25 @@ async function watch() {
     process.send({ sample: await sample() })
   }
 }
+
+function descriptors() {
+  return fs.readdirSync('/proc/self/fd').length
+}
+
+/** How many are open, with every socket closed, once it is no more than before. */
+async function descriptorsAtRest(before) {
+  // Connections end on a thread of the engine's, a little later.
+  for (let left = 500; left > 0 && descriptors() > before; left--) {
+    await sleep(10)
+  }
+  return descriptors()
+}
+
+// A first exchange brings what stays: the engine's own.
+const first = new PairSocket()
+await first.listen(freshUrl('tcp'))
+await first.close()
+const before = descriptors()
 
 const hosts = []
 const work = [watch()]
@@ -184,6 +203,9 @@ process.send({ hosts: hosts.map(({ mode, url }) => ({ mode, url })) })
 process.once('message', async () => {
   over = true
   await Promise.all(work)
-  process.send({ ends: hosts.map(({ host }) => host.ends) })
+  const ends = hosts.map(({ host }) => host.ends)
+  process.send({
+    end: { ends, atRest: [before, await descriptorsAtRest(before)] }
+  })
   process.disconnect()
 })

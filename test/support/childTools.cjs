@@ -21,6 +21,7 @@ function sourceOf(main, args) {
 }
 
 function collectGarbage() {
+  if (globalThis.Bun !== undefined) return globalThis.Bun.gc(true)
   v8.setFlagsFromString('--expose-gc')
   vm.runInNewContext('gc')()
 }
