@@ -23,6 +23,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <nng/nng.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -338,14 +339,14 @@ class Peer {
     ended_ = true;
     CHECK(shutdown(fd_, SHUT_WR) == 0 || errno == ENOTCONN);
   }
-  // As a process that dies. Over tcp that is a reset, if it has not read
-  // everything; it always is one here, or thousands of connections a second
-  // would leave their ports in TIME_WAIT.
+  // As a process that dies. Over tcp it is a reset, which also destroys what
+  // has not arrived: otherwise thousands of connections a second would leave
+  // their ports in TIME_WAIT.
   void Close() {
     if (fd_ < 0) return;
     const struct linger now = {1, 0};
     (void)setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    if (!at_end_ && IsTcp()) reset_ = true;
+    if (IsTcp()) reset_ = true;
     ended_ = true;
     close(fd_);
     fd_ = -1;
@@ -372,6 +373,10 @@ class Peer {
     const auto* to = reinterpret_cast<const sockaddr*>(&subject_.address);
     CHECK(SystemConnect(fd_, to, subject_.address_size) == 0);
     CHECK(fcntl(fd_, F_SETFL, O_NONBLOCK) == 0);
+    // Each piece leaves at once.
+    const int on = 1;
+    if (!subject_.ipc)
+      (void)setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   }
 
   // What was read: the header, and messages that were accepted, each later than
