@@ -141,10 +141,11 @@ async function drip(conn: net.Socket): Promise<number> {
   const drops = setInterval(() => {
     if (sent < SP_HEADER.length - 1)
       conn.write(SP_HEADER.subarray(sent, ++sent))
-  }, 2000)
+  }, 1900)
+  // The last drop may meet the end.
   conn.on('error', () => {})
   conn.resume()
-  await once(conn, 'close')
+  await new Promise((resolve) => conn.once('close', resolve))
   clearInterval(drops)
   return sent
 }
