@@ -17,9 +17,8 @@ import type { Run } from './support/command'
 import { leaveDeadListener } from './support/deadListener'
 import { canPreload, preloading } from './support/preload'
 import { untilStopped } from './support/stopped'
-import { Starters } from './support/starters'
+import { Starters, expectReaches } from './support/starters'
 import { tempFolder } from './support/tempFolder'
-import { socket } from './support/transports'
 
 const onLinux = process.platform === 'linux'
 const describeOnLinux = onLinux ? describe : describe.skip
@@ -259,11 +258,7 @@ describeAsRoot('in a sticky folder, a listener does not wait for', () => {
           ...['EADDRINUSE', 'EADDRINUSE', 'EADDRINUSE', 'listening']
         ])
         const winner = outcomes.find(({ code }) => code === 'listening')!
-        const dialing = socket()
-        const connected = once(dialing, 'connect')
-        await dialing.dial(url)
-        expect(await connected).toMatchObject([{ pid: winner.pid }])
-        await dialing.close()
+        await expectReaches(url, winner.pid)
         await group.run('close')
         expect(fs.readdirSync(folder)).toEqual([path.basename(name)])
       }
@@ -291,10 +286,7 @@ describeAsRoot('in a sticky folder, a listener does not wait for', () => {
         { code: 'listening' }
       ])
       await late.line('EADDRINUSE')
-      const dialing = socket()
-      const connected = once(dialing, 'connect')
-      await dialing.dial(url)
-      expect(await connected).toMatchObject([{ pid: group.children[0]!.pid }])
+      await expectReaches(url, group.children[0]!.pid!)
     }
   )
 })

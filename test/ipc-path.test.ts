@@ -11,10 +11,9 @@ import { inProcessUnder, type Main } from './support/childProcess'
 import type { Run } from './support/command'
 import { leaveDeadListener } from './support/deadListener'
 import { canPreload, preloading } from './support/preload'
-import { Starters, type Outcome } from './support/starters'
+import { Starters, expectReaches, type Outcome } from './support/starters'
 import { untilStopped } from './support/stopped'
 import { tempFolder } from './support/tempFolder'
-import { socket } from './support/transports'
 
 // How an ipc listener takes its path on Linux, as root and as a user whom the
 // modes of files keep from something (binding/platform/posix/ipc_bind.c).
@@ -101,15 +100,6 @@ function namesOf(pid: number): string[] {
 
 const permissions = (name: string) => fs.lstatSync(name).mode & 0o7777
 
-/** The path leads to this process. */
-async function expectReaches(pid: number): Promise<void> {
-  const dialing = socket()
-  const connected = once(dialing, 'connect')
-  await dialing.dial(url)
-  expect(await connected).toMatchObject([{ pid }])
-  await dialing.close()
-}
-
 describeOnLinux.each(accounts)('as $name', (account) => {
   beforeEach(() => prepare(account))
 
@@ -143,7 +133,7 @@ describeOnLinux.each(accounts)('as $name', (account) => {
       // The socket that has the name is the one at the path.
       const absolute = path.resolve(folder, name)
       url = `ipc://${absolute}`
-      await expectReaches(pid)
+      await expectReaches(url, pid)
       expect(permissions(absolute)).toBe(0o600)
       await group.run('close')
       // The file is gone at once, the socket a moment later.
@@ -209,7 +199,7 @@ describeOnLinux.each(accounts)('as $name', (account) => {
     await run.line('listening')
     expect(permissions(file)).toBe(0o600)
     expect(namesOf(run.pid)).toEqual([file])
-    await expectReaches(run.pid)
+    await expectReaches(url, run.pid)
     run.kill('SIGKILL')
     await run.exit
   })
@@ -225,7 +215,7 @@ describeOnLinux.each(accounts)('as $name', (account) => {
       { code: 'listening' }
     ])
     expect(permissions(file)).toBe(0o600)
-    await expectReaches(group.children[0]!.pid!)
+    await expectReaches(url, group.children[0]!.pid!)
   })
 
   testHeld('what took the place of a dead one meanwhile stays', async () => {
@@ -259,7 +249,7 @@ describeOnLinux.each(accounts)('as $name', (account) => {
     await run.line('listening')
     expect(permissions(file)).toBe(0o600)
     expect(fs.readdirSync(folder)).toEqual([path.basename(file)])
-    await expectReaches(run.pid)
+    await expectReaches(url, run.pid)
     run.kill('SIGKILL')
     await run.exit
   })
@@ -351,7 +341,7 @@ async function oneRound(
     'listening'
   ])
   const winner = outcomes.find(({ code }) => code === 'listening')
-  await expectReaches(winner?.pid ?? cat!.pid)
+  await expectReaches(url, winner?.pid ?? cat!.pid)
   cat?.kill('SIGKILL')
   await cat?.exit
   await group.run('close')

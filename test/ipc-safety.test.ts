@@ -5,7 +5,7 @@ import * as path from 'node:path'
 import type { PairSocket } from '../lib'
 import { RawListener } from './support/rawPeer'
 import { leaveDeadListener } from './support/deadListener'
-import { Starters } from './support/starters'
+import { Starters, expectReaches } from './support/starters'
 import { tempFolder } from './support/tempFolder'
 import { connectedPair, socket } from './support/transports'
 
@@ -169,11 +169,7 @@ describe('several processes at once', () => {
       ])
       // And it is the one that can be reached.
       const winner = outcomes.find(({ code }) => code === 'listening')!
-      const dialing = socket()
-      const connected = once(dialing, 'connect')
-      await dialing.dial(url)
-      expect(await connected).toMatchObject([{ pid: winner.pid }])
-      await dialing.close()
+      await expectReaches(url, winner.pid)
       await starters.run('close')
       expect(names()).toEqual([])
     }

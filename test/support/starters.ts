@@ -1,6 +1,7 @@
 import { fork, type ChildProcess, type ForkOptions } from 'node:child_process'
 import { once } from 'node:events'
 import * as path from 'node:path'
+import { socket } from './transports'
 
 export interface Outcome {
   pid: number
@@ -95,4 +96,13 @@ export class Starters {
       })
     )
   }
+}
+
+/** Who dials this path reaches this process. */
+export async function expectReaches(url: string, pid: number): Promise<void> {
+  const dialing = socket()
+  const connected = once(dialing, 'connect')
+  await dialing.dial(url)
+  expect(await connected).toMatchObject([{ pid }])
+  await dialing.close()
 }
