@@ -3,11 +3,11 @@
 // Lets libFuzzer look for inputs that break the core (test/fuzz), from those
 // that are kept in test/fuzz/corpus.txt on: N executions (by default 100,000)
 // shared by J processes (by default one for each core). An input that breaks
-// something is printed, and the command fails. --fast leaves the sanitizers out:
-// twice as many inputs in the same time, and only what the program itself
-// checks is found. --keep puts the smallest set of
-// inputs that covers what all have covered in place of those that are kept.
-// --coverage tells which part of the code the kept ones run through.
+// something is printed, and the command fails. --fast leaves the sanitizers
+// out: twice as many inputs in the same time, and only what the program itself
+// checks is found. --keep puts the smallest set of inputs that covers what all
+// have covered in place of those that are kept. --coverage tells which part of
+// the code the kept ones run through.
 //
 // Needs Clang with its runtime (Debian: clang, libclang-rt-14-dev), and for the
 // coverage LLVM's tools (llvm).

@@ -1,7 +1,7 @@
 // A socket of the core, with all that is below it, against a peer whose every
 // act is read from an input of bytes: for libFuzzer, which makes such inputs up
 // and keeps those that reach new code (scripts/fuzz.mjs), and for replay.cc,
-// which only goes through the ones that are kept (corpus/).
+// which only goes through the ones that are kept (corpus.txt).
 //
 // The input begins with a byte that chooses the socket: over tcp or ipc,
 // listening or dialing, with a receive buffer or without. Each byte that
@@ -497,8 +497,6 @@ class Session {
         pipe_ = event.id;
       } else if (event.type == EventType::kDisconnect) {
         CHECK(connects_ == 1 && disconnects_++ == 0);
-      } else if (event.type == EventType::kReject) {
-        rejects_++;
       }
     }
   }
@@ -604,7 +602,6 @@ class Session {
   uint32_t pipe_ = 0;
   int connects_ = 0;
   int disconnects_ = 0;
-  int rejects_ = 0;
   bool finished_ = false;
   std::vector<Bytes> taken_;
 };
