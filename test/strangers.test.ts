@@ -94,8 +94,8 @@ async function holdingOnce(
 }
 
 /**
- * So many that connect and say nothing, in waves that the backlog has room
- * for. Resolves, with them, when all have been accepted.
+ * So many that connect at the same moment and say nothing. Resolves, with them,
+ * when all have been accepted.
  */
 async function connectMany(
   url: string,
@@ -103,12 +103,9 @@ async function connectMany(
   peer: PairSocket
 ): Promise<RawPeer[]> {
   const { descriptors } = await holdingOf(peer)
-  const crowd: RawPeer[] = []
-  while (crowd.length < count) {
-    const wave = Array.from({ length: 50 }, () => RawPeer.connect(url))
-    crowd.push(...(await Promise.all(wave)))
-    await holdingOnce(peer, (now) => now >= descriptors + crowd.length)
-  }
+  const all = Array.from({ length: count }, () => RawPeer.connect(url))
+  const crowd = await Promise.all(all)
+  await holdingOnce(peer, (now) => now >= descriptors + count)
   return crowd
 }
 
