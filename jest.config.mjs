@@ -1,3 +1,9 @@
+// Two sets of tests: `npm test` runs those of every day, which take two minutes
+// on two cores; `npm run test:long` those that are long by nature. `npx jest
+// test/long/model` runs any file by its name, and `npx jest` runs them all.
+
+import { availableParallelism } from 'node:os'
+
 // The same everywhere: not run again with the engine on its own thread.
 const WITHOUT_AN_ENGINE = [
   '/test/command',
@@ -7,17 +13,37 @@ const WITHOUT_AN_ENGINE = [
   '/test/types'
 ]
 
-export default {
+/** What every set has. */
+export const common = {
   testEnvironment: 'node',
-  roots: ['<rootDir>/test'],
-  testMatch: ['**/*.test.ts'],
+  rootDir: import.meta.dirname,
   testPathIgnorePatterns: [
     '/node_modules/',
-    // With a configuration and packages of their own.
-    '/test/bundlers/',
     ...(process.env.NNG_PAIR_DRIVER === 'thread' ? WITHOUT_AN_ENGINE : [])
   ],
-  transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'test/tsconfig.json' }] },
-  // Tests own real sockets and processes: a test that hangs says so itself.
+  transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'test/tsconfig.json' }] }
+}
+
+/** What jest takes for all sets together. */
+export const limits = {
+  // Tests own real sockets and processes: one that hangs says so itself.
   testTimeout: 30_000
+}
+
+export default {
+  ...limits,
+  // They wait for each other's processes more than they compute.
+  maxWorkers: availableParallelism() + 1,
+  projects: [
+    {
+      ...common,
+      displayName: 'everyday',
+      testMatch: ['<rootDir>/test/*.test.ts']
+    },
+    {
+      ...common,
+      displayName: 'long',
+      testMatch: ['<rootDir>/test/{long,package}/*.test.ts']
+    }
+  ]
 }

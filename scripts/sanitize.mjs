@@ -91,6 +91,8 @@ function environment() {
   ])
   return {
     NNG_PAIR_DRIVER: sanitizer.driver,
+    // Over each transport: what is watched takes its time.
+    NNG_PAIR_MODEL_SCHEDULES: '100',
     ...process.env,
     ...Object.fromEntries(options),
     NNG_PAIR_SANITIZER: kind,

@@ -1,7 +1,7 @@
 // npm run test:model -- [--schedules N] [--seed N] [--path P]
 //                       [--transport tcp|ipc] [--driver loop|thread]
 //
-// The random schedules of test/model.test.ts, as many as you have time for:
+// The random schedules of test/long/model.test.ts, as many as you have time for:
 // over both transports and with both drivers side by side, unless it is said
 // which; in batches, each with a seed of its own. A schedule that fails ends
 // it: what jest says has the schedule, made as short as it can be, and the line
@@ -67,7 +67,7 @@ async function run(driver, seed, count) {
   if (values.path !== undefined) env.NNG_PAIR_MODEL_PATH = values.path
   const args = [
     path.join('node_modules', 'jest', 'bin', 'jest.js'),
-    path.join('test', 'model.test.ts'),
+    path.join('test', 'long', 'model.test.ts'),
     ...['--testNamePattern', transports.join('|')]
   ]
   const jest = spawn(process.execPath, args, {

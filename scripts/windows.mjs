@@ -71,7 +71,8 @@ function wine(...args) {
 
 /** The report of test/windows/run.cjs on one file of tests. */
 function runTests(name) {
-  const report = join(work, `${name}.json`)
+  const report = join(work, 'report.json')
+  rmSync(report, { force: true })
   const { output, end } = wine(
     node,
     windowsPath(join(root, 'test', 'windows', 'run.cjs')),
@@ -133,7 +134,10 @@ function main() {
     run('npm', ['ci', ...flags], home)
   }
   checkFaults()
-  const all = readdirSync(join(root, 'test'))
+  const all = ['', 'long/']
+    .flatMap((folder) =>
+      readdirSync(join(root, 'test', folder)).map((file) => folder + file)
+    )
     .filter((file) => file.endsWith('.test.ts'))
     .map((file) => file.slice(0, -'.test.ts'.length))
     .filter((name) => !(name in leftOut.files))

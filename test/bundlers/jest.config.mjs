@@ -1,9 +1,8 @@
-import config from '../../jest.config.mjs'
+import { common } from '../../jest.config.mjs'
 
 // npm run test:bundlers, which installs what they need from a lock file here.
 export default {
-  ...config,
-  rootDir: '../..',
+  ...common,
   testMatch: ['**/test/bundlers/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/'],
   testTimeout: 120_000

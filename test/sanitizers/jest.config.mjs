@@ -1,4 +1,4 @@
-import config from '../../jest.config.mjs'
+import { common } from '../../jest.config.mjs'
 
 // The tests that scripts/sanitize.mjs runs: those that drive the native code
 // in jest's own process, as far as that takes no longer than three minutes;
@@ -14,6 +14,7 @@ const both = [
   'events',
   'exchange',
   'hostile',
+  'hostile-callers',
   'ipc-path',
   'ipc-safety',
   'loss',
@@ -23,7 +24,8 @@ const both = [
   'send',
   'stats',
   'wire',
-  'workers'
+  'workers',
+  'long/model'
 ]
 // ThreadSanitizer takes a minute for its copies.
 const withoutThreads = ['large']
@@ -34,8 +36,7 @@ const names =
     : [...both, ...withoutThreads]
 
 export default {
-  ...config,
-  rootDir: '../..',
+  ...common,
   testMatch: names.map((name) => `**/test/${name}.test.ts`),
   testTimeout: 120_000
 }

@@ -2,19 +2,19 @@
 // message that was accepted, in order and whole, and then the end.
 //
 //   NNG_PAIR_CLOSE_MESSAGES=100000 NNG_PAIR_CLOSE_ROUNDS=100 \
-//     npx jest test/close-under-load
+//     npx jest test/long/close-under-load
 
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import type { PairSocket } from '../lib'
-import { cats, installed, type Cat } from './support/cats'
-import { ending, inProcess, type Main } from './support/childProcess'
-import { unusedUrl } from './support/command'
-import { numbered, type Numbered } from './support/numbered'
-import { random } from './support/random'
-import { SlowCat } from './support/slowCat'
-import { socket, transports } from './support/transports'
-import { until } from './support/until'
+import type { PairSocket } from '../../lib'
+import { cats, installed, type Cat } from '../support/cats'
+import { ending, inProcess, type Main } from '../support/childProcess'
+import { unusedUrl } from '../support/command'
+import { numbered, type Numbered } from '../support/numbered'
+import { random } from '../support/random'
+import { SlowCat } from '../support/slowCat'
+import { socket, transports } from '../support/transports'
+import { until } from '../support/until'
 
 const MESSAGES = Number(process.env.NNG_PAIR_CLOSE_MESSAGES ?? 5000)
 const ROUNDS = Number(process.env.NNG_PAIR_CLOSE_ROUNDS ?? 2)

@@ -9,10 +9,10 @@
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { inProcessUnder, type Tools } from './support/childProcess'
-import { canPreload, preloading } from './support/preload'
-import { tempFolder } from './support/tempFolder'
-import { freeUrl, transports } from './support/transports'
+import { inProcessUnder, type Tools } from '../support/childProcess'
+import { canPreload, preloading } from '../support/preload'
+import { tempFolder } from '../support/tempFolder'
+import { freeUrl, transports } from '../support/transports'
 
 /** How each call can fail; 0 stands for one that comes back short. */
 const CALLS: Record<string, (keyof typeof ERRNO | 0)[]> = {
@@ -293,7 +293,7 @@ async function live(
 
 /** Where `operator new` is, of which Node has no use when it fails. */
 function operatorNew(): [from: number, to: number] {
-  const addon = path.join(__dirname, '../build/Release/nng_pair.node')
+  const addon = path.join(__dirname, '../../build/Release/nng_pair.node')
   const symbols = execFileSync('nm', ['-S', addon], { encoding: 'utf8' })
   const [, at, size] = /^(\w+) (\w+) . _Znwm$/m.exec(symbols)!
   return [parseInt(at!, 16), parseInt(at!, 16) + parseInt(size!, 16)]

@@ -6,21 +6,21 @@ import {
   type Listener,
   type NngError,
   type PairSocketOptions
-} from '../lib'
-import { cancelling } from './support/cancelling'
-import { sourceInProcess, type Tools } from './support/childProcess'
-import { Run } from './support/command'
-import { numbered, type Numbered } from './support/numbered'
-import { random } from './support/random'
-import { RawPeer, frame } from './support/rawPeer'
-import { Traffic, checkStats, compare, messages } from './support/traffic'
-import { ownUrl, transports, type Transport } from './support/transports'
-import { until } from './support/until'
+} from '../../lib'
+import { cancelling } from '../support/cancelling'
+import { sourceInProcess, type Tools } from '../support/childProcess'
+import { Run } from '../support/command'
+import { numbered, type Numbered } from '../support/numbered'
+import { random } from '../support/random'
+import { RawPeer, frame } from '../support/rawPeer'
+import { Traffic, checkStats, compare, messages } from '../support/traffic'
+import { ownUrl, transports, type Transport } from '../support/transports'
+import { until } from '../support/until'
 
 // Everything at once, at random, for a while: the promises of
 // docs/guarantees.md hold whatever comes together. A seed repeats the choices;
 // the system's timing is never the same.
-//   NNG_PAIR_STRESS_SECONDS=120 NNG_PAIR_STRESS_SEED=1 npx jest test/stress
+//   NNG_PAIR_STRESS_SECONDS=120 NNG_PAIR_STRESS_SEED=1 npx jest test/long/stress
 
 const SECONDS = Number(process.env.NNG_PAIR_STRESS_SECONDS ?? 8)
 const SEED = Number(process.env.NNG_PAIR_STRESS_SEED ?? randomInt(2 ** 31))

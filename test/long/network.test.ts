@@ -7,16 +7,16 @@ import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import type { PairSocketOptions, TcpPeer } from '../lib'
-import { ending, type Tools } from './support/childProcess'
-import type { Run } from './support/command'
-import { Network, whyNoNetwork, type HostName } from './support/network'
-import { numbered, type Numbered } from './support/numbered'
-import { random } from './support/random'
-import { Relay, type Habits } from './support/relay'
-import { Traffic, compare } from './support/traffic'
-import { freeUrl, socket } from './support/transports'
-import { until } from './support/until'
+import type { PairSocketOptions, TcpPeer } from '../../lib'
+import { ending, type Tools } from '../support/childProcess'
+import type { Run } from '../support/command'
+import { Network, whyNoNetwork, type HostName } from '../support/network'
+import { numbered, type Numbered } from '../support/numbered'
+import { random } from '../support/random'
+import { Relay, type Habits } from '../support/relay'
+import { Traffic, compare } from '../support/traffic'
+import { freeUrl, socket } from '../support/transports'
+import { until } from '../support/until'
 
 /** A socket of a program on a host. */
 interface Plan {
@@ -382,7 +382,7 @@ describeHosts(`on two hosts${whyNoNetwork ? ` (${whyNoNetwork})` : ''}`, () => {
 })
 
 // A failure names the seed, which repeats the choices:
-//   NNG_PAIR_NETWORK_SEED=1 npx jest test/network
+//   NNG_PAIR_NETWORK_SEED=1 npx jest test/long/network
 const SEED = Number(process.env.NNG_PAIR_NETWORK_SEED ?? randomInt(2 ** 31))
 
 /** Cuts what comes into pieces, some of them tiny, and lets some of it wait. */

@@ -3,19 +3,19 @@
 import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { PairSocket } from '../lib'
-import { accounts, ordinary, root } from './support/accounts'
+import type { PairSocket } from '../../lib'
+import { accounts, ordinary, root } from '../support/accounts'
 import {
   ending,
   inProcess,
   inProcessUnder,
   sourceInProcess,
   type Main
-} from './support/childProcess'
-import { Run } from './support/command'
-import { RawPeer } from './support/rawPeer'
-import { tempFolder } from './support/tempFolder'
-import { freeUrl, socket, transports } from './support/transports'
+} from '../support/childProcess'
+import { Run } from '../support/command'
+import { RawPeer } from '../support/rawPeer'
+import { tempFolder } from '../support/tempFolder'
+import { freeUrl, socket, transports } from '../support/transports'
 
 const describeOnLinux = process.platform === 'linux' ? describe : describe.skip
 

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto'
 import fc from 'fast-check'
-import { describeSchedule, schedules } from './model/schedule'
-import { World } from './model/world'
-import { transports } from './support/transports'
+import { describeSchedule, schedules } from '../model/schedule'
+import { World } from '../model/world'
+import { transports } from '../support/transports'
 
 // Random schedules of everything that can be done with a socket and to it,
 // compared with a model (test/model/model.ts). One that fails is made as short

@@ -2,17 +2,17 @@
 // in each callback that there is, while another socket has traffic both ways.
 //
 // Here each end is tried over one transport, and the other one over the other.
-// NNG_PAIR_CALLBACKS=all npx jest test/callbacks: all over both.
+// NNG_PAIR_CALLBACKS=all npx jest test/long/callbacks: all over both.
 
 import { once } from 'node:events'
-import { callbacks, setScene } from './support/callbacks'
-import { ending, inProcess, type Main } from './support/childProcess'
+import { callbacks, setScene } from '../support/callbacks'
+import { ending, inProcess, type Main } from '../support/childProcess'
 import {
   freeUrl,
   socket,
   transports,
   type Transport
-} from './support/transports'
+} from '../support/transports'
 
 const ALL = process.env.NNG_PAIR_CALLBACKS === 'all'
 // Far more than it takes.

@@ -2,15 +2,15 @@
 // Whether a process is awake shows in the processor time that it takes.
 
 import { availableParallelism } from 'node:os'
-import type { PairSocket } from '../lib'
-import { ending, inProcessUnder, type Main } from './support/childProcess'
-import type { Run } from './support/command'
+import type { PairSocket } from '../../lib'
+import { ending, inProcessUnder, type Main } from '../support/childProcess'
+import type { Run } from '../support/command'
 import {
   freeUrl,
   socket,
   transports,
   type Transport
-} from './support/transports'
+} from '../support/transports'
 
 // Far more than what it takes to be called awake: the machine may be busy.
 const LIMIT_US = 400_000

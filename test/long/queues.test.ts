@@ -7,7 +7,7 @@ import * as path from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
-const root = path.join(__dirname, '..')
+const root = path.join(__dirname, '..', '..')
 const SCHEDULES = process.env.NNG_PAIR_SCHEDULES ?? '500'
 
 const dir = mkdtempSync(path.join(tmpdir(), 'nng-pair-queues-'))

@@ -6,9 +6,9 @@ import {
   sourceInProcess,
   type Main,
   type Tools
-} from './support/childProcess'
-import { Run } from './support/command'
-import { freeUrl, transports } from './support/transports'
+} from '../support/childProcess'
+import { Run } from '../support/command'
+import { freeUrl, transports } from '../support/transports'
 
 const SUCCESS = { code: 0, signal: null }
 const onLinux = process.platform === 'linux' ? describe : describe.skip

@@ -2,11 +2,11 @@
 // is short, and has something to notice.
 
 import * as path from 'node:path'
-import { ending } from './support/childProcess'
-import { Run, buildIfStale } from './support/command'
-import { tempFolder } from './support/tempFolder'
+import { ending } from '../support/childProcess'
+import { Run, buildIfStale } from '../support/command'
+import { tempFolder } from '../support/tempFolder'
 
-const SOAK = path.join(__dirname, '..', 'scripts', 'soak.mjs')
+const SOAK = path.join(__dirname, '..', '..', 'scripts', 'soak.mjs')
 const WITHIN_MS = 120_000
 
 const onLinux = process.platform === 'linux' ? test : test.skip

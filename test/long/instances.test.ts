@@ -3,9 +3,9 @@
 
 import * as fs from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freeUrl, transports } from './support/transports'
+import { freeUrl, transports } from '../support/transports'
 
-type Lib = typeof import('../lib')
+type Lib = typeof import('../../lib')
 type Sock = InstanceType<Lib['PairSocket']>
 type Pair = [listening: Sock, dialing: Sock]
 
@@ -19,7 +19,7 @@ function loadAnew(): Lib {
   let lib: Lib | undefined
   jest.isolateModules(() => {
     // eslint-disable-next-line @typescript-eslint/no-require-imports
-    lib = require('../lib') as Lib
+    lib = require('../../lib') as Lib
   })
   return lib!
 }
