@@ -14,6 +14,7 @@ import {
   unusedUrl,
   type Exit
 } from './support/command'
+import { exchangeLines, pathOf, taken } from './support/commandLines'
 import { ipcPath, socket, transports } from './support/transports'
 
 const SUCCESS: Exit = { code: 0, signal: null }
@@ -22,53 +23,13 @@ const WRONG_USAGE: Exit = { code: 2, signal: null }
 
 const QUICK = ['--interval', '0']
 
-/** What a node says that receives everything; the one that dials says more. */
-function exchangeLines(node: 0 | 1, count: number): string[] {
-  const rounds = Array.from({ length: count }, (_, i) => [
-    `Node ${node} sends message ${i} from node ${node}.`,
-    `Node ${node} received message ${i} from node ${1 - node}.`
-  ])
-  return [...rounds.flat(), `Node ${node}: Done.`]
-}
-
-function taken(node: 0 | 1, url: string): string[] {
-  return [
-    `Node ${node} cannot listen on socket '${url}': the address is taken (EADDRINUSE)`,
-    'Trying to dial instead'
-  ]
-}
-
-function pathOf(url: string): string {
-  return url.replace('ipc://', '')
-}
-
 beforeAll(buildIfStale)
 
-// Concurrent are the tests that mostly wait: for pauses, limits and cats.
+// Concurrent are the tests that mostly wait for other programs.
 // They use processes alone, since the sockets of this one are closed after
 // each test, whichever that is.
 
 describe.each(transports)('two nodes over %s', (transport) => {
-  test.concurrent(
-    'exchange three messages each way in three seconds',
-    async () => {
-      const url = await unusedUrl(transport)
-      const first = nngPair('0', url)
-      await first.line('Node 0 sends message 0 from node 0.')
-      const second = nngPair('1', url)
-      await second.line('Node 1 received message 0 from node 0.')
-      const met = performance.now()
-      expect(await first.exit).toEqual(SUCCESS)
-      expect(await second.exit).toEqual(SUCCESS)
-      // Three pauses, of which the first began a moment before we heard of it.
-      expect(performance.now() - met).toBeGreaterThan(2500)
-      expect(first.lines).toEqual(exchangeLines(0, 3))
-      expect(second.lines).toEqual([...taken(1, url), ...exchangeLines(1, 3)])
-      expect(first.stdout + second.stdout).toBe('')
-      if (transport === 'ipc') expect(fs.existsSync(pathOf(url))).toBe(false)
-    }
-  )
-
   test('stamp each report with the time, and nothing else', async () => {
     const url = await unusedUrl(transport)
     const first = nngPair('0', url, ...QUICK)
@@ -148,41 +109,6 @@ describe.each(transports)('two nodes over %s', (transport) => {
     expect(await second.exit).toEqual(SUCCESS)
     expect(first.lines).toEqual(exchangeLines(0, 3))
   })
-
-  test.concurrent(
-    'of which one is killed: a new one gets what was sent meanwhile',
-    async () => {
-      const url = await unusedUrl(transport)
-      // The pause is long enough to kill the other one in.
-      const staying = nngPair('0', url, '--interval', '2500')
-      await staying.line('Node 0 sends message 0 from node 0.')
-      const killed = nngPair('1', url)
-      await staying.line('Node 0 received message 0 from node 1.')
-      killed.kill('SIGKILL')
-      await killed.exit
-      await staying.line('Node 0 sends message 1 from node 0.')
-      const fresh = nngPair('1', url, '--count', '2', ...QUICK)
-      expect(await fresh.exit).toEqual(SUCCESS)
-      expect(fresh.lines).toEqual([
-        ...taken(1, url),
-        'Node 1 sends message 0 from node 1.',
-        'Node 1 received message 1 from node 0.',
-        'Node 1 sends message 1 from node 1.',
-        'Node 1 received message 2 from node 0.',
-        'Node 1: Done.'
-      ])
-      expect(await staying.exit).toEqual(SUCCESS)
-      expect(staying.lines).toEqual([
-        'Node 0 sends message 0 from node 0.',
-        'Node 0 received message 0 from node 1.',
-        'Node 0 sends message 1 from node 0.',
-        'Node 0 received message 0 from node 1.',
-        'Node 0 sends message 2 from node 0.',
-        'Node 0 received message 1 from node 1.',
-        'Node 0: Done.'
-      ])
-    }
-  )
 
   test.each(['SIGINT', 'SIGTERM'] as const)(
     'end by %s, and leave no file',
@@ -295,49 +221,6 @@ describe('an address that is no use', () => {
     expect(node.stdout).toBe('')
     expect(fs.readFileSync(file, 'utf8')).toBe('precious')
   })
-})
-
-describe('with the time limit of ten seconds', () => {
-  test.concurrent.each(transports)(
-    'nobody comes, and a third one, over %s',
-    async (t) => {
-      const [lonely, shared] = await Promise.all([unusedUrl(t), unusedUrl(t)])
-      const start = performance.now()
-      const lone = nngPair('0', lonely)
-      const loneExit = lone.exit.then((exit) => ({
-        exit,
-        after: performance.now() - start
-      }))
-
-      const first = nngPair('0', shared, '--count', '1000')
-      await first.line('Node 0 sends message 0 from node 0.')
-      const second = nngPair('1', shared, '--count', '1000')
-      await second.line('Node 1 received message 0 from node 0.')
-      const third = nngPair('1', shared)
-      expect(await third.exit).toEqual(FAILURE)
-      expect(third.lines).toEqual([
-        ...taken(1, shared),
-        'Node 1 sends message 0 from node 1.',
-        'Node 1 failed receiving a message: no message came in time (ETIMEDOUT)'
-      ])
-      // The pair was not disturbed, and goes on.
-      const rounds = Math.ceil(first.lines.length / 2)
-      await first.line(`Node 0 received message ${rounds + 1} from node 1.`)
-      const all = [exchangeLines(0, 1000), exchangeLines(1, 1000)] as const
-      expect(first.lines).toEqual(all[0].slice(0, first.lines.length))
-      const others = second.lines.slice(2)
-      expect(others).toEqual(all[1].slice(0, others.length))
-
-      const { exit, after } = await loneExit
-      expect(exit).toEqual(FAILURE)
-      expect(after).toBeGreaterThan(10_000)
-      expect(lone.lines).toEqual([
-        'Node 0 sends message 0 from node 0.',
-        'Node 0 failed receiving a message: no message came in time (ETIMEDOUT)'
-      ])
-      expect(lone.stdout + third.stdout).toBe('')
-    }
-  )
 })
 
 describe('the command line', () => {
