@@ -200,7 +200,8 @@ describe(`a name that is never answered${unless}`, () => {
 describe(`looking up${unless}`, () => {
   testNaming('leaves no thread behind', async () => {
     const run = inProcessNaming(
-      { 'slow.test': '@200 127.0.0.1' },
+      // A worker has started long before the second comes.
+      { 'slow.test': '@100 127.0.0.1', 'slower.test': '@2000 127.0.0.1' },
       async ({ lib, once, say, startWorker, threads, turn }) => {
         const resolving = () => threads('nng:resolver')
         const sock = new lib.PairSocket()
@@ -209,10 +210,10 @@ describe(`looking up${unless}`, () => {
         // One that is awaited, one that is cancelled, and one of an engine
         // that is gone when the answer comes.
         await sock.listen('tcp://slow.test:0')
-        await sock.dial('tcp://slow.test:1', { timeout: 1 }).catch(() => {})
+        await sock.dial('tcp://slower.test:1', { timeout: 1 }).catch(() => {})
         const worker = startWorker(async ({ lib, parentPort }) => {
           const other = new lib.PairSocket()
-          await other.dial('tcp://slow.test:1', { retry: true })
+          await other.dial('tcp://slower.test:1', { retry: true })
           parentPort!.postMessage('waiting')
         })
         await once(worker, 'message')

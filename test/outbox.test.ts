@@ -153,10 +153,12 @@ describe.each(transports)('small messages in a row over %s', (transport) => {
   test('thousands of empty ones in one turn', async () => {
     const { listening, dialing } = await connectedPair(transport)
     const sends = Array.from({ length: 10_000 }, () => dialing.send(''))
+    let bytes = 0
     for (const send of sends) {
-      expect(await listening.recv()).toHaveLength(0)
+      bytes += (await listening.recv()).length
       await send
     }
+    expect(bytes).toBe(0)
   })
 
   test('empty ones fill the send buffer like others', async () => {

@@ -24,7 +24,7 @@ const both = [
   'send',
   'stats',
   'wire',
-  'workers',
+  'long/workers',
   'long/model'
 ]
 // ThreadSanitizer takes a minute for its copies.

@@ -1,6 +1,6 @@
-import { freePort } from './support/freePort'
-import { Starters, type Outcome } from './support/starters'
-import { freeUrl, transports, type Transport } from './support/transports'
+import { freePort } from '../support/freePort'
+import { Starters, type Outcome } from '../support/starters'
+import { freeUrl, transports, type Transport } from '../support/transports'
 
 const ROUNDS = 200
 const FRESH_ROUNDS = 5

@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto'
-import { ending, inProcess, type Main } from './support/childProcess'
-import { freeUrl, ipcPath, transports } from './support/transports'
+import { ending, inProcess, type Main } from '../support/childProcess'
+import { freeUrl, ipcPath, transports } from '../support/transports'
 
 // More of them for a soak:
 //
-//   NNG_PAIR_WORKERS=20 NNG_PAIR_WORKER_ROUNDS=100 npx jest test/workers
+//   NNG_PAIR_WORKERS=20 NNG_PAIR_WORKER_ROUNDS=100 npx jest test/long/workers
 //
 // With the engines on threads of their own there are twice as many threads: a
 // round of twenty takes seconds, or many where it is slow.
