@@ -68,8 +68,12 @@ export function isLarger(bytes: Bytes, size: number, max: number): boolean {
   return (typeof bytes === 'string' ? Buffer.byteLength(bytes) : size) > max
 }
 
-/** A copy of an iterable, or undefined if it is none. Fails with what it throws. */
+/**
+ * A copy of an iterable, or undefined if it is none. Text is none: it would be
+ * a message for each character. Fails with what it throws.
+ */
 export function listOf(messages: unknown): unknown[] | undefined {
+  if (typeof messages === 'string') return undefined
   const iterable = messages as Iterable<unknown> | null | undefined
   return typeof iterable?.[Symbol.iterator] === 'function'
     ? [...iterable]

@@ -9,6 +9,11 @@ export interface TcpPeer {
   /** Numeric, without brackets; of a link with its zone: `fe80::1%eth0`. */
   readonly address: string
   readonly port: number
+  /** Of a peer over ipc alone. */
+  readonly path?: undefined
+  readonly pid?: undefined
+  readonly uid?: undefined
+  readonly gid?: undefined
 }
 
 /**
@@ -25,8 +30,12 @@ export interface IpcPeer {
   readonly pid: number | undefined
   readonly uid: number | undefined
   readonly gid: number | undefined
+  /** Of a peer over tcp alone. */
+  readonly address?: undefined
+  readonly port?: undefined
 }
 
+/** The other end of a connection. `transport` tells which of them it is. */
 export type Peer = TcpPeer | IpcPeer
 
 export function toPeer(peer: NativePeer): Peer {

@@ -141,7 +141,8 @@ export class Sender {
       throw argumentError(
         'ERR_INVALID_ARG_TYPE',
         'messages must be an iterable of messages, not ' +
-          (messages === null ? 'null' : typeof messages)
+          (messages === null ? 'null' : typeof messages) +
+          (typeof messages === 'string' ? ': send() takes one message' : '')
       )
     }
     const bytes = allToBytes(list, this.#maxSize)

@@ -225,10 +225,11 @@ export class PairSocket
    * messages that were accepted by then are sent.
    *
    * Errors: as `send`; with one message that cannot be sent, none is. What the
-   * iterable throws.
+   * iterable throws. A string is refused (`ERR_INVALID_ARG_TYPE`): it would be
+   * a message for each of its characters.
    */
   sendMany(
-    messages: Iterable<MessageData>,
+    messages: Iterable<MessageData> & object,
     options: WaitOptions = NONE
   ): Promise<void> {
     try {

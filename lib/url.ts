@@ -1,5 +1,6 @@
 import * as net from 'node:net'
 import { NNG, NngError, argumentError, show } from './errors'
+import { lacksPort, probablyMeant } from './urlHints'
 
 /** A URL that was checked: what NNG is given, in parts. */
 export type Address =
@@ -23,6 +24,27 @@ function invalid(syscall: Syscall, url: string, detail: string): NngError {
   return new NngError(NNG.EADDRINVAL, syscall, { address: url, detail })
 }
 
+/** The same of what is not even like a URL, with what it should have been. */
+function noUrl(syscall: Syscall, url: string, like: string): NngError {
+  const hint = hintAt(url, syscall)
+  return invalid(syscall, url, `not a URL like ${like}${hint}`)
+}
+
+function hintAt(url: string, syscall: Syscall): string {
+  if (lacksPort(url)) return '; the port is missing'
+  const meant = probablyMeant(url, (guess) => isUrl(guess, syscall))
+  return meant === undefined ? '' : `; did you mean '${meant}'?`
+}
+
+function isUrl(url: string, syscall: Syscall): boolean {
+  try {
+    parseUrl(url, syscall)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /**
  * Checks a URL before NNG sees it: `tcp://host:port`, with an IPv6 address in
  * brackets, or `ipc://path`. An empty host or `*` is all addresses to
@@ -37,7 +59,7 @@ export function parseUrl(url: string, syscall: Syscall): Address {
   }
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)
   if (scheme === null) {
-    throw invalid(syscall, url, 'not a URL like tcp://host:port or ipc://path')
+    throw noUrl(syscall, url, 'tcp://host:port or ipc://path')
   }
   const rest = url.slice(scheme[0].length)
   switch (scheme[1]!.toLowerCase()) {
@@ -48,7 +70,7 @@ export function parseUrl(url: string, syscall: Syscall): Address {
     default:
       throw new NngError(NNG.ENOTSUP, syscall, {
         address: url,
-        detail: `the scheme '${scheme[1]}' is not tcp or ipc`
+        detail: `the scheme '${scheme[1]}' is not tcp or ipc${hintAt(url, syscall)}`
       })
   }
 }
@@ -56,7 +78,7 @@ export function parseUrl(url: string, syscall: Syscall): Address {
 function parseTcp(url: string, rest: string, syscall: Syscall): Address {
   const match = TCP.exec(rest)
   if (match === null) {
-    throw invalid(syscall, url, 'not a URL like tcp://host:port')
+    throw noUrl(syscall, url, 'tcp://host:port')
   }
   const host = match[1] ?? match[2]!.toLowerCase()
   const port = Number(match[3])

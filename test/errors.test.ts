@@ -70,6 +70,7 @@ const longest = onLinux ? 107 : 103
 
 const ANY_FORM = 'not a URL like tcp://host:port or ipc://path'
 const TCP_FORM = 'not a URL like tcp://host:port'
+const NO_PORT = `${TCP_FORM}; the port is missing`
 const TOO_LONG = `the path is longer than ${longest} bytes, the system's limit`
 
 /** URLs that are no use to anybody, by what is said of them. */
@@ -77,28 +78,16 @@ const badUrls: Record<string, string[]> = {
   [ANY_FORM]: [
     '',
     'localhost',
-    '127.0.0.1:45454',
-    '/run/app.sock',
     'app.sock',
-    '//127.0.0.1:45454',
     'tcp',
     'tcp:',
-    'tcp:/127.0.0.1:45454',
-    'tcp:127.0.0.1:45454',
     'ipc:',
-    'ipc:/run/app.sock',
     '://127.0.0.1:45454',
-    '1tcp://127.0.0.1:45454',
-    ' tcp://127.0.0.1:45454'
+    '1tcp://127.0.0.1:45454'
   ],
   [TCP_FORM]: [
     'tcp://',
     'tcp:///',
-    'tcp://127.0.0.1',
-    'tcp://127.0.0.1/',
-    'tcp://127.0.0.1:',
-    'tcp://localhost',
-    'tcp://45454',
     'tcp://127.0.0.1:http',
     'tcp://127.0.0.1:-1',
     'tcp://127.0.0.1:+1',
@@ -106,11 +95,7 @@ const badUrls: Record<string, string[]> = {
     'tcp://127.0.0.1:1e3',
     'tcp://127.0.0.1:0x50',
     'tcp://127.0.0.1: 1',
-    'tcp://127.0.0.1:45454 ',
-    'tcp://127.0.0.1:45454\n',
     'tcp://127.0.0.1:45454:45454',
-    'tcp://127.0.0.1:45454/path',
-    'tcp://127.0.0.1:45454//',
     'tcp://127.0.0.1:45454?a=b',
     'tcp://127.0.0.1:45454#a',
     'tcp://user@127.0.0.1:45454',
@@ -119,17 +104,24 @@ const badUrls: Record<string, string[]> = {
     'tcp://local host:45454',
     'tcp://local\0host:45454',
     'tcp://bücher.example:45454',
-    'tcp://[::1]',
-    'tcp://[::1]:',
     'tcp://[::1:45454',
     'tcp://::1]:45454',
-    'tcp://::1:45454',
     'tcp://[]:45454',
     'tcp://[::1]x:45454',
     'tcp://[[::1]]:45454',
     'tcp://[::g]:45454',
     'tcp://[::1%]:45454',
     'tcp://[localhost]:45454'
+  ],
+  [NO_PORT]: [
+    'tcp://127.0.0.1',
+    'tcp://127.0.0.1/',
+    'tcp://127.0.0.1:',
+    'tcp://localhost',
+    'tcp://45454',
+    'tcp://::1',
+    'tcp://[::1]',
+    'tcp://[::1]:'
   ],
   "'127.0.0.1' is not an IPv6 address": ['tcp://[127.0.0.1]:45454'],
   "'1::2::3' is not an IPv6 address": ['tcp://[1::2::3]:45454'],
@@ -145,6 +137,43 @@ const badUrls: Record<string, string[]> = {
     `ipc:///${'p'.repeat(longest)}`,
     `ipc://${'é'.repeat(Math.ceil((longest + 1) / 2))}`
   ]
+}
+
+/** And what was probably meant. */
+const meant: Record<string, Record<string, string>> = {
+  [ANY_FORM]: {
+    '127.0.0.1:45454': 'tcp://127.0.0.1:45454',
+    'localhost:45454': 'tcp://localhost:45454',
+    '[::1]:45454': 'tcp://[::1]:45454',
+    ':45454': 'tcp://:45454',
+    '45454': 'tcp://127.0.0.1:45454',
+    '//127.0.0.1:45454': 'tcp://127.0.0.1:45454',
+    'tcp:/127.0.0.1:45454': 'tcp://127.0.0.1:45454',
+    'tcp:127.0.0.1:45454': 'tcp://127.0.0.1:45454',
+    ' tcp://127.0.0.1:45454': 'tcp://127.0.0.1:45454',
+    'ipc:/run/app.sock': 'ipc:///run/app.sock',
+    'ipc:app.sock': 'ipc://app.sock',
+    'unix:/run/app.sock': 'ipc:///run/app.sock',
+    '/run/app.sock': 'ipc:///run/app.sock',
+    './app.sock': 'ipc://./app.sock',
+    '\\\\.\\pipe\\app': 'ipc://app'
+  },
+  [TCP_FORM]: {
+    'tcp://127.0.0.1:45454 ': 'tcp://127.0.0.1:45454',
+    'tcp://127.0.0.1:45454\n': 'tcp://127.0.0.1:45454',
+    'tcp://127.0.0.1:45454/path': 'tcp://127.0.0.1:45454',
+    'tcp://127.0.0.1:45454//': 'tcp://127.0.0.1:45454',
+    'tcp://::1:45454': 'tcp://[::1]:45454'
+  }
+}
+
+for (const [form, urls] of Object.entries(meant)) {
+  for (const [url, guess] of Object.entries(urls)) {
+    badUrls[`${form}; did you mean '${guess}'?`] = [
+      ...(badUrls[`${form}; did you mean '${guess}'?`] ?? []),
+      url
+    ]
+  }
 }
 
 const badToDial: Record<string, string[]> = {
@@ -192,30 +221,32 @@ describe('a URL that is none', () => {
     expectNngError(cause, { syscall: 'listen', ...rest })
   })
 
-  test.each([
-    'inproc',
-    'ws',
-    'wss',
-    'http',
-    'tls+tcp',
-    'tcp4',
-    'tcp6',
-    'udp',
-    'unix',
-    'abstract',
-    'socket',
-    'file'
-  ])('with the scheme %s is not supported', async (scheme) => {
-    const address = `${scheme}://127.0.0.1:45454`
-    const rest = {
+  test.each<[scheme: string, meant: string | undefined]>([
+    ['inproc', undefined],
+    ['ws', undefined],
+    ['wss', undefined],
+    ['http', undefined],
+    ['tls+tcp', undefined],
+    ['udp', undefined],
+    ['abstract', undefined],
+    ['socket', undefined],
+    ['file', undefined],
+    ['tcp4', 'tcp'],
+    ['tcp6', 'tcp'],
+    ['unix', 'ipc']
+  ])('with the scheme %s is not supported', async (scheme, meant) => {
+    const rest = '://127.0.0.1:45454'
+    const hint = meant === undefined ? '' : `; did you mean '${meant}${rest}'?`
+    const address = `${scheme}${rest}`
+    const expected = {
       code: 'ENOTSUP',
-      why: `the scheme '${scheme}' is not tcp or ipc`,
+      why: `the scheme '${scheme}' is not tcp or ipc${hint}`,
       address
     }
     const listening = await failure(socket().listen(address))
-    expectNngError(listening, { syscall: 'listen', ...rest })
+    expectNngError(listening, { syscall: 'listen', ...expected })
     const dialing = await failure(socket().dial(address))
-    expectNngError(dialing, { syscall: 'dial', ...rest })
+    expectNngError(dialing, { syscall: 'dial', ...expected })
   })
 })
 
@@ -899,6 +930,14 @@ describe('an argument of', () => {
     const message = `messages must be an iterable of messages, not ${shown}`
     const call = (sock: PairSocket, data: never) => sock.sendMany(data)
     await fails(call, value, TYPE, message)
+  })
+
+  test('sendMany: text, which would be a message for each character', async () => {
+    const message =
+      'messages must be an iterable of messages, not string: ' +
+      'send() takes one message'
+    const call = (sock: PairSocket, data: never) => sock.sendMany(data)
+    await fails(call, 'abc', TYPE, message)
   })
 })
 

@@ -33,7 +33,11 @@ describe('time limits', () => {
     ['recvTimeout', 'recv', (sock, options) => sock.recv(options)],
     ['recvTimeout', 'recvMany', (sock, options) => sock.recvMany(9, options)],
     ['sendTimeout', 'send', (sock, options) => sock.send('x', options)],
-    ['sendTimeout', 'sendMany', (sock, options) => sock.sendMany('xy', options)]
+    [
+      'sendTimeout',
+      'sendMany',
+      (sock, options) => sock.sendMany(['x', 'y'], options)
+    ]
   ]
   const other = { recvTimeout: 'sendTimeout', sendTimeout: 'recvTimeout' }
 

@@ -207,6 +207,8 @@ export async function messages(sock: PairSocket): Promise<void> {
   await sock.recvMany()
   // @ts-expect-error: several
   await sock.sendMany(42)
+  // @ts-expect-error: a message for each character
+  await sock.sendMany('abc')
   // @ts-expect-error: of messages
   await sock.sendMany([42])
   // @ts-expect-error: not at once
@@ -240,19 +242,18 @@ export function peers(sock: PairSocket): void {
     is<TcpPeer>()(peer)
     is<string>()(peer.address)
     is<number>()(peer.port)
-    // @ts-expect-error: of ipc
-    void peer.path
+    is<undefined>()(peer.path)
   } else {
     is<IpcPeer>()(peer)
     is<string>()(peer.path)
     is<number | undefined>()(peer.pid)
     is<number | undefined>()(peer.uid)
     is<number | undefined>()(peer.gid)
-    // @ts-expect-error: of tcp
-    void peer.port
+    is<undefined>()(peer.port)
   }
-  // @ts-expect-error: which transport?
-  void peer.address
+  is<string | undefined>()(peer.address)
+  is<string | undefined>()(peer.path)
+  is<number | undefined>()(peer.pid)
   // @ts-expect-error: read-only
   peer.url = url
   // @ts-expect-error: read-only
