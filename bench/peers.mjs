@@ -34,7 +34,8 @@ function inC(program) {
 const ours = {
   recv: 'recv()',
   iterate: 'for await',
-  many: 'recvMany()'
+  many: 'recvMany()',
+  message: 'on message'
 }
 
 /**

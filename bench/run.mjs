@@ -26,7 +26,7 @@ const help = `usage: npm run bench -- [options]
 
   --peers LIST    of ${peers.map(({ id }) => id).join(',')} (default: all)
   --jobs LIST     parts of the names that --list prints (default: all)
-  --styles LIST   of recv,iterate,many,early,loop,two,await (default: all)
+  --styles LIST   of recv,iterate,many,message,early,loop,two,await (default: all)
   --rounds N      how often every peer has its turn (default: 5)
   --scale F       so many times the usual number of messages (default: 1)
   --quick         as --rounds 1 --scale 0.02: does everything work?
@@ -45,7 +45,7 @@ async function main() {
       jobs: { type: 'string', default: '' },
       styles: {
         type: 'string',
-        default: 'recv,iterate,many,early,loop,two,await'
+        default: 'recv,iterate,many,message,early,loop,two,await'
       },
       rounds: { type: 'string' },
       scale: { type: 'string' },

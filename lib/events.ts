@@ -42,6 +42,13 @@ export interface PairSocketEvents {
   disconnect: [peer: Peer, reason: DisconnectReason]
   /** A peer was turned away: there is one already, or it is not a PAIR. */
   reject: [peer: Peer, reason: 'busy' | 'protocol']
+  /**
+   * A message, in the async context of who was the first to listen for them.
+   * While there is a listener, messages come as they arrive, in order, when no
+   * `recv()` waits; no more than 1024, or 4 MiB, in a turn of the event loop.
+   * Without the last listener they stop, and are for whoever asks next.
+   */
+  message: [message: Buffer]
   /** The socket is closed: the last event, before `close()` resolves. */
   close: []
 }
@@ -72,6 +79,8 @@ interface News {
   readonly context: EndpointContext | undefined
   /** Not before whoever waits for a message had it. */
   afterMessages: boolean
+  /** Where messages are told, not before so many of them. */
+  readonly messages: number
 }
 
 /**
@@ -115,8 +124,16 @@ export class Events {
     for (const event of this.#native.takeEvents()) this.#onEvent(event)
   }
 
-  /** The addon called, and messages were given to whoever waits for them. */
-  onReady(): void {
+  /** How many messages are to be told before what is next: without, all are. */
+  get dueAfter(): number {
+    return this.#news?.[0]?.messages ?? Infinity
+  }
+
+  /**
+   * The addon called, and messages were given to whoever waits for them; so
+   * many where they are told.
+   */
+  onReady(told = Infinity): void {
     const queue = this.#news
     if (queue === undefined) return
     for (;;) {
@@ -125,7 +142,7 @@ export class Events {
         this.#news = undefined
         return
       }
-      if (first.afterMessages) break
+      if (first.afterMessages || first.messages > told) break
       queue.shift()
       if (first.context === undefined) attempt(first.tell)
       else first.context.run(first.tell)
@@ -183,12 +200,16 @@ export class Events {
         let reason = disconnectReasons.get(event.error) ?? 'error'
         // The peer hangs up because this side is closing.
         if (this.#endpoints.stopped && reason === 'hangup') reason = 'closed'
-        this.#tellAfterMessages(() => {
-          this.#peer = undefined
-          for (const resolve of this.#waitForEnd ?? []) resolve()
-          this.#waitForEnd = undefined
-          this.#emitter.emit('disconnect', peer, reason)
-        }, context)
+        this.#tellAfterMessages(
+          event.messages!,
+          () => {
+            this.#peer = undefined
+            for (const resolve of this.#waitForEnd ?? []) resolve()
+            this.#waitForEnd = undefined
+            this.#emitter.emit('disconnect', peer, reason)
+          },
+          context
+        )
         break
       }
       case NativeEventType.reject: {
@@ -220,11 +241,15 @@ export class Events {
   // can be.
 
   #tell(tell: () => void, context?: EndpointContext): void {
-    this.#push({ tell, context, afterMessages: false })
+    this.#push({ tell, context, afterMessages: false, messages: 0 })
   }
 
-  #tellAfterMessages(tell: () => void, context?: EndpointContext): void {
-    this.#push({ tell, context, afterMessages: true })
+  #tellAfterMessages(
+    messages: number,
+    tell: () => void,
+    context?: EndpointContext
+  ): void {
+    this.#push({ tell, context, afterMessages: true, messages })
   }
 
   #push(news: News): void {

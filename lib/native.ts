@@ -58,6 +58,8 @@ export interface NativeEvent {
   error: number
   /** `connect` and `reject`. */
   peer?: NativePeer
+  /** `disconnect`: how many messages have ever arrived until then. */
+  messages?: number
   /** `resolved`: numeric, without brackets. */
   address?: string
 }

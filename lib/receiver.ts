@@ -58,6 +58,8 @@ export class Receiver {
   #large = false
   // The bytes of such batches that a recvMany() gets.
   #bytes = 0
+  // How many have ever crossed.
+  #crossed = 0
   #armed = false
   #closed = false
 
@@ -69,6 +71,15 @@ export class Receiver {
   /** Messages that have crossed from the addon and were not asked for yet. */
   get batched(): number {
     return this.#batch.length - this.#head
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** How many messages were ever handed out. */
+  get received(): number {
+    return this.#crossed - this.batched
   }
 
   recv(
@@ -98,6 +109,30 @@ export class Receiver {
     return this.batched === 0 || (this.#waiters?.size ?? 0) > 0
       ? undefined
       : this.#next()
+  }
+
+  /** Whether a message is there that nobody waits for; if not, the addon will call. */
+  get hasNext(): boolean {
+    if ((this.#waiters?.size ?? 0) > 0) return false
+    if (this.batched > 0) return true
+    if (!this.#armed) this.#armed = this.#native.waitForMessage()
+    return !this.#armed && this.#filled(1)
+  }
+
+  /**
+   * Tells so many messages at most of those that have crossed, as long as there
+   * is somebody to tell. Returns their bytes. What is told may call any method
+   * of the socket.
+   */
+  tell(max: number, tell: (message: Buffer) => boolean): number {
+    let bytes = 0
+    while (max-- > 0 && this.#head < this.#batch.length) {
+      const message = this.#batch[this.#head]!
+      this.#batch[this.#head++] = GONE
+      bytes += message.length
+      if (!tell(message)) break
+    }
+    return bytes
   }
 
   /** Whether what comes of a message is to wait until others had their turn: `hold`. */
@@ -221,6 +256,7 @@ export class Receiver {
       Math.max(wanted, this.#waiters?.size ?? 0)
     )
     if (n === 0) return NONE
+    this.#crossed += n
     this.#large = large.length > 0
     const batch = new Array<Buffer>(n)
     for (let i = 0, next = 0; i < n; i++) {

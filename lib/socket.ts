@@ -1,11 +1,12 @@
-import { EventEmitter } from 'node:events'
 import type { MessageData } from './bytes'
 import { Closing, type CloseResult } from './closing'
 import { PairDuplex } from './duplex'
 import { Endpoints, type OpenEndpoint, type Opened } from './endpoints'
 import { NngError, argumentError, at, callSite, checked, show } from './errors'
-import { Events, type PairSocketEvents } from './events'
+import { Events } from './events'
 import { Dialer, Listener } from './handles'
+import { MessageEmitter, listened } from './messageEmitter'
+import { MessageFlow } from './messageFlow'
 import { MessageIterator } from './messageIterator'
 import { native, type NativeOptions, type NativeSocket } from './native'
 import {
@@ -69,7 +70,7 @@ function open(options: NativeOptions): NativeSocket {
  * After `close()` everything fails with the code `ECLOSED`.
  */
 export class PairSocket
-  extends EventEmitter<PairSocketEvents>
+  extends MessageEmitter
   implements AsyncIterable<Buffer>
 {
   readonly #native: NativeSocket
@@ -77,6 +78,8 @@ export class PairSocket
   readonly #sender: Sender
   readonly #endpoints: Endpoints
   readonly #events: Events
+  // Made with the first listener for messages.
+  #flow: MessageFlow | undefined
   #closing: Closing | undefined
 
   /**
@@ -437,6 +440,14 @@ export class PairSocket
     if (events) this.#events.take()
     this.#sender.onReady()
     this.#receiver.onReady()
-    this.#events.onReady()
+    const { active = false } = this.#flow ?? {}
+    this.#events.onReady(active ? this.#receiver.received : Infinity)
+    this.#flow?.run()
+  }
+
+  /** @internal Messages flow to the listener from the next turn on. */
+  [listened](): void {
+    this.#flow ??= new MessageFlow(this.#receiver, this.#events, this)
+    this.#native.wake()
   }
 }

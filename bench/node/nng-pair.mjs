@@ -1,8 +1,9 @@
-// nng-pair, in the three styles of its API:
+// nng-pair, in the styles of its API:
 //
 //   recv      await send() and await recv(), a message at a time
 //   iterate   await send(), and for await on the other side
 //   many      sendMany() and recvMany()
+//   message   sendMany(), and a listener for the event message
 //
 // and, for round trips, in the other ways in which programs ask:
 //
@@ -97,6 +98,51 @@ class Batched extends Awaited {
   }
 }
 
+class Listening extends Batched {
+  recvAll(tally) {
+    const { sock } = this
+    return new Promise((resolve) => {
+      sock.on('message', function onMessage(message) {
+        if (!tally.add(message)) return
+        sock.off('message', onMessage)
+        resolve()
+      })
+    })
+  }
+
+  pingPong(payload, times) {
+    const { sock } = this
+    let start
+    let i = 0
+    const ask = () => {
+      start = performance.now()
+      void sock.send(payload)
+    }
+    return new Promise((resolve) => {
+      sock.on('message', function onMessage() {
+        times[i++] = (performance.now() - start) * 1000
+        if (i < times.length) return ask()
+        sock.off('message', onMessage)
+        resolve()
+      })
+      ask()
+    })
+  }
+
+  echo(count) {
+    const { sock } = this
+    let left = count
+    return new Promise((resolve) => {
+      sock.on('message', function onMessage(message) {
+        void sock.send(message)
+        if (--left > 0) return
+        sock.off('message', onMessage)
+        resolve()
+      })
+    })
+  }
+}
+
 class Early extends Awaited {
   async pingPong(payload, times) {
     const { sock } = this
@@ -158,6 +204,7 @@ const styles = {
   recv: Awaited,
   iterate: Iterated,
   many: Batched,
+  message: Listening,
   early: Early,
   loop: Loop,
   two: Two

@@ -376,6 +376,9 @@ Napi::Value SocketWrap::TakeEvents(const Napi::CallbackInfo& info) {
     if (event.type == EventType::kConnect || event.type == EventType::kReject) {
       object["peer"] = PeerObject(env, event.peer);
     }
+    if (event.type == EventType::kDisconnect) {
+      object["messages"] = static_cast<double>(event.messages);
+    }
     if (event.type == EventType::kResolved) {
       object["address"] = event.peer.address;
     }

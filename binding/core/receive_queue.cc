@@ -30,7 +30,22 @@ void ReceiveQueue::BeginConnection(size_t head_size) {
   large_ahead_ = false;
 }
 
-void ReceiveQueue::EndConnection() {
+uint64_t ReceiveQueue::EndConnection() {
+  DropTorn();
+  // What is left that is not counted is whole, too.
+  uint64_t messages = total_messages_;
+  for (size_t i = next_; i < segments_.size(); i++) {
+    const Segment& segment = segments_[i];
+    if (segment.head == 0) messages++;
+    for (size_t at = segment.counted; segment.head != 0 && at < segment.read;) {
+      at += WholeFrameSize(segment.head, segment.memory.data() + at);
+      messages++;
+    }
+  }
+  return messages;
+}
+
+void ReceiveQueue::DropTorn() {
   if (!open_) return;
   open_ = false;
   Segment& last = segments_.back();

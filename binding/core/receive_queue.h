@@ -45,8 +45,9 @@ class ReceiveQueue {
 
   // The bytes that are read from now on are those of another connection.
   void BeginConnection(size_t head_size);
-  // A message that is not whole by now never will be, and is dropped.
-  void EndConnection();
+  // A message that is not whole by now never will be, and is dropped. Returns
+  // how many there ever were up to here, from all connections, counted or not.
+  uint64_t EndConnection();
 
   // Reads once from the connection. False: there is nothing now, or for good.
   // On an error of ours, also see error().
@@ -91,6 +92,7 @@ class ReceiveQueue {
     size_t read = 0;     // the bytes end here
   };
 
+  void DropTorn();
   bool IsTooLarge(uint64_t size) const;
   bool NextIsWhole();
   void CountNext();

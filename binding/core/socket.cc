@@ -178,15 +178,16 @@ void Socket::BeginConnection(uint32_t pipe) {
   out_.BeginConnection(conn_);
 }
 
-void Socket::EndConnection() {
-  if (conn_ == nullptr) return;
+uint64_t Socket::EndConnection() {
+  if (conn_ == nullptr) return in_.EndConnection();
   nng_pair_conn_detach(conn_);
   conn_ = nullptr;
-  in_.EndConnection();
+  const uint64_t messages = in_.EndConnection();
   out_.EndConnection();
   CountRequests();
   requests_open_ = 0;
   TellSendProgress();
+  return messages;
 }
 
 void Socket::OnReadable(void* arg) { static_cast<Socket*>(arg)->Read(); }
@@ -415,7 +416,7 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
                         int error) {
   auto* self = static_cast<Socket*>(arg);
   if (event == PAIR0_START) self->BeginConnection(pipe);
-  if (event == PAIR0_STOP) self->EndConnection();
+  const uint64_t messages = event == PAIR0_STOP ? self->EndConnection() : 0;
   {
     Lock lock(self->mutex_);
     auto found = self->pipes_.find(pipe);
@@ -435,7 +436,8 @@ void Socket::OnObserver(void* arg, pair0_event event, uint32_t pipe,
         self->PushEvent({EventType::kReject, pipe, error, peer});
         break;
       case PAIR0_STOP:
-        self->PushEvent({EventType::kDisconnect, pipe, error, Peer()});
+        self->PushEvent(
+            {EventType::kDisconnect, pipe, error, Peer(), messages});
         break;
     }
   }

@@ -66,6 +66,8 @@ struct Event {
   int error;    // kDisconnect, kReject: why; kDialed, kResolved: why it failed,
                 // or 0
   Peer peer;    // kConnect, kReject; kResolved: its address alone
+  // kDisconnect: how many messages have ever arrived whole until then.
+  uint64_t messages = 0;
 };
 
 struct Stats {
@@ -193,7 +195,8 @@ class Socket : public std::enable_shared_from_this<Socket> {
   void End(std::unordered_map<uint32_t, std::unique_ptr<Op>>* ops, uint32_t id);
   // Under the engine's lock.
   void BeginConnection(uint32_t pipe);
-  void EndConnection();
+  // Returns how many messages have ever arrived whole.
+  uint64_t EndConnection();
   size_t ReceiveLimit() const;
   void Read();
   void TellSendProgress();
