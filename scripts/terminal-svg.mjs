@@ -38,7 +38,8 @@ function drawLine(line, row) {
     ? 'command'
     : `node${/^Node (\d)/.exec(rest)?.[1] ?? ''}`
   const y = BAR + MARGIN + row * ROW
-  return `  <text x="${MARGIN}" y="${y}">${span('stamp', stamp)}${span(className, rest)}</text>`
+  // Some renderers know white-space, others only xml:space.
+  return `  <text x="${MARGIN}" y="${y}" xml:space="preserve">${span('stamp', stamp)}${span(className, rest)}</text>`
 }
 
 function draw(title, lines) {
