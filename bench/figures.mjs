@@ -40,7 +40,8 @@ export function figure(job, row) {
 
 /** CPU time of both ends for each message, in microseconds. */
 export function cpuPerMessage(job, row) {
-  const messages = job.pattern === 'duplex' ? 2 * job.count : job.count
+  const { count = job.count } = row
+  const messages = job.pattern === 'duplex' ? 2 * count : count
   return over(
     row,
     ({ listener, dialer }) => ((listener.cpu + dialer.cpu) / messages) * 1e6

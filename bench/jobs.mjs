@@ -89,6 +89,11 @@ export const jobs = patterns.flatMap(({ counts, title, ...rest }) =>
   )
 )
 
+/** The job as a peer does it: one that is much slower has a share of a stream's messages. */
+export function sharedWith({ share = 1 }, job) {
+  return job.pattern === 'roundtrip' ? job : scaled(job, share)
+}
+
 /** A job with another number of messages; with fewer sockets only if it has to be quick. */
 export function scaled(job, factor) {
   if (job.pattern === 'idle' && factor > 0.1) return job

@@ -16,6 +16,7 @@ export function machine() {
     node: process.version,
     'nng-pair': version(join(root, 'package.json')),
     'zeromq.js': version(join(home, 'node_modules', 'zeromq', 'package.json')),
+    ws: version(join(home, 'node_modules', 'ws', 'package.json')),
     nng: version(join(root, 'deps', 'nng.json'))
   }
 }

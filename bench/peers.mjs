@@ -38,9 +38,15 @@ const ours = {
   message: 'on message'
 }
 
+const STREAMS = ['roundtrip', 'oneway', 'duplex']
+
 /**
  * In the order in which they take turns. `styles` are the ways to receive;
  * `patterns`, the jobs that it is for, if not for all;
+ * `share`, how much of a stream's messages is enough of them, for one that is much slower;
+ * `transports`, those in whose tables it is, if it has a channel of its own;
+ * `startsDialer`, for one whose listener has to start the other end;
+ * `oneProcess`, for one whose ends are threads of a process;
  * `descriptors`, how many open files a socket needs on average, half of them
  * listening.
  */
@@ -92,6 +98,34 @@ export const peers = [
     ...inNode('node-net')
   },
   {
+    id: 'ws',
+    name: 'ws',
+    styles: { callback: '' },
+    share: 1 / 6,
+    patterns: STREAMS,
+    ...inNode('ws')
+  },
+  {
+    id: 'process-send',
+    name: 'process.send',
+    styles: { advanced: 'advanced', json: 'JSON' },
+    share: 1 / 6,
+    patterns: STREAMS,
+    transports: ['ipc'],
+    startsDialer: true,
+    ...inNode('process-send')
+  },
+  {
+    id: 'message-port',
+    name: 'MessagePort',
+    styles: { callback: '' },
+    patterns: STREAMS,
+    transports: ['ipc'],
+    startsDialer: true,
+    oneProcess: true,
+    ...inNode('message-port')
+  },
+  {
     id: 'zeromq',
     name: 'zeromq.js',
     styles: { recv: 'receive()', iterate: 'for await' },
@@ -113,7 +147,7 @@ export const peers = [
 ]
 
 // What a peer does if it has no promises, or could do without: always shown.
-const PLAIN = ['callback', 'blocking']
+const PLAIN = ['callback', 'advanced', 'json', 'blocking']
 
 /** The rows of a job's table: every peer in each of its styles that is wanted. */
 export function contestants({ peers: ids, styles }, job) {
@@ -122,10 +156,11 @@ export function contestants({ peers: ids, styles }, job) {
     (styles.includes(style) && (job.styles?.includes(style) ?? true))
   return peers
     .filter(
-      ({ id, inNode, patterns }) =>
+      ({ id, inNode, patterns, transports }) =>
         ids.includes(id) &&
         (inNode || !job.nodeOnly) &&
         (patterns?.includes(job.pattern) ?? true) &&
+        (transports?.includes(job.transport) ?? true) &&
         (job.peers?.includes(id) ?? true)
     )
     .flatMap((peer) =>

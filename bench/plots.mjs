@@ -145,7 +145,9 @@ function round(value) {
 
 function kind({ peer }) {
   if (peer === 'raw') return 'floor'
-  return ['nng-pair', 'asleep', 'thread'].includes(peer) ? 'ours' : 'other'
+  return ['nng-pair', 'asking', 'asleep', 'thread'].includes(peer)
+    ? 'ours'
+    : 'other'
 }
 
 function escape(text) {

@@ -1,4 +1,4 @@
-// Runs one job of one contestant: its two ends in a process each.
+// Runs one job of one contestant: its two ends in a process each, or where its listener puts them.
 
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -20,8 +20,14 @@ export async function runJob(
   const path = join(tmpdir(), `nng-pair-bench-${randomUUID()}.ipc`)
   const url = job.transport === 'tcp' ? 'tcp://127.0.0.1:0' : `ipc://${path}`
   const ends = []
-  const start = (role, to) => {
-    const end = new End(contestant, role, to, job, { nodeOptions, wrap })
+  const command = (role, to) => [
+    ...wrap.replaceAll('{role}', role).split(' ').filter(Boolean),
+    ...contestant.peer.command(nodeOptions(role)),
+    ...[role, to, job.pattern, contestant.style],
+    ...[job.size, job.count, job.warmup].map(String)
+  ]
+  const start = (role, argv) => {
+    const end = new End(contestant, role, argv)
     ends.push(end)
     return end
   }
@@ -29,15 +35,21 @@ export async function runJob(
     for (const end of ends) end.fail(`no end after ${LIMIT_MS / 1000} s`)
   }, LIMIT_MS)
   try {
-    const listener = start('listen', url)
-    const { listening } = await listener.line('listening')
-    const dialer = start('dial', listening)
+    let listener, dialer
+    if (contestant.peer.startsDialer) {
+      const argv = [...command('listen', url), ...command('dial', url)]
+      listener = dialer = start('listen', argv)
+    } else {
+      listener = start('listen', command('listen', url))
+      const { listening } = await listener.line('listening')
+      dialer = start('dial', command('dial', listening))
+    }
     const [a, b] = await Promise.all([
-      listener.line('result'),
-      dialer.line('result')
+      listener.line('listen'),
+      dialer.line('dial')
     ])
-    await Promise.all([dialer.end(), listener.end()])
-    return { listener: a.result, dialer: b.result }
+    await Promise.all(ends.map((end) => end.end()))
+    return { listener: a.listen, dialer: b.dial }
   } finally {
     clearTimeout(limit)
     for (const end of ends) end.kill()
@@ -54,18 +66,7 @@ class End {
   #exited
   #complaint = ''
 
-  constructor({ peer, style }, role, url, job, { nodeOptions, wrap }) {
-    const [program, ...args] = [
-      ...wrap.replaceAll('{role}', role).split(' ').filter(Boolean),
-      ...peer.command(nodeOptions(role)),
-      role,
-      url,
-      job.pattern,
-      style,
-      String(job.size),
-      String(job.count),
-      String(job.warmup)
-    ]
+  constructor({ peer }, role, [program, ...args]) {
     this.#role = role
     this.#child = spawn(program, args, {
       env: { ...process.env, ...peer.env },

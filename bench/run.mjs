@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { figure } from './figures.mjs'
 import { runIdle } from './idle.mjs'
-import { jobs, scaled } from './jobs.mjs'
+import { jobs, scaled, sharedWith } from './jobs.mjs'
 import { load, machine, machineLine } from './machine.mjs'
 import { contestants, home, peers } from './peers.mjs'
 import { plots } from './plots.mjs'
@@ -110,8 +110,9 @@ async function runAll(job, options) {
   const rounds = Math.ceil(options.rounds * job.repeat)
   for (let round = 1; round <= rounds; round++) {
     for (const [i, contestant] of list.entries()) {
+      const its = sharedWith(contestant.peer, job)
       progress(`${job.id}, round ${round} of ${rounds}: ${contestant.name}`)
-      runs[i].push(await run(contestant, job, options))
+      runs[i].push(await run(contestant, its, options))
     }
   }
   progress('')
@@ -120,6 +121,7 @@ async function runAll(job, options) {
     name,
     peer: peer.id,
     style,
+    count: sharedWith(peer, job).count,
     runs: runs[i]
   }))
   const { id, title, pattern, transport, size, count, warmup } = job
@@ -140,9 +142,11 @@ async function printProfiles(wanted, options) {
     if (full.pattern in others) continue
     const job = scaled(full, options.scale)
     for (const contestant of contestants(options, job)) {
-      if (!contestant.peer.inNode) continue
+      const { inNode, oneProcess } = contestant.peer
+      // A worker that ends has no time to write its profile.
+      if (!inNode || oneProcess) continue
       console.log(`\n### ${job.title}: ${contestant.name}\n`)
-      console.log(await profile(contestant, job))
+      console.log(await profile(contestant, sharedWith(contestant.peer, job)))
     }
   }
 }

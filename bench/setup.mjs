@@ -1,4 +1,4 @@
-// Gets what the peers need and the package itself does not: zeromq.js, and the programs in C.
+// Gets what the peers need and the package itself does not: zeromq.js, ws, and the programs in C.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -6,14 +6,15 @@ import { join } from 'node:path'
 import { cmakeDir, home, root } from './peers.mjs'
 
 export function prepare(peerIds) {
-  if (peerIds.includes('zeromq')) installZeromq()
+  install(peerIds.filter((id) => ['zeromq', 'ws'].includes(id)))
   if (peerIds.includes('nng')) build('nng_peer')
   if (peerIds.includes('raw')) build('raw_peer')
 }
 
-/** Its binaries are in the package: no script has to run. */
-function installZeromq() {
-  if (existsSync(join(home, 'node_modules', 'zeromq'))) return
+/** Their binaries, if they have any, are in the packages: no script has to run. */
+function install(packages) {
+  if (packages.every((name) => existsSync(join(home, 'node_modules', name))))
+    return
   run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], home)
 }
 

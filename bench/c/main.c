@@ -61,7 +61,8 @@ static void exchange(long messages) {
 }
 
 static void tell(meter m, const char *name, double value) {
-  printf("{\"result\":{\"seconds\":%.9f,\"cpu\":%.6f", m.wall, m.cpu);
+  printf("{\"%s\":{\"seconds\":%.9f,\"cpu\":%.6f", dialer ? "dial" : "listen",
+         m.wall, m.cpu);
   if (name != NULL) {
     printf(",\"%s\":%.3f", name, value);
   }

@@ -1,13 +1,14 @@
 // One end of a job in a process of its own:
 //
-//   node endpoint.mjs <peer> listen|dial <url> <pattern> <style> <size> <count> <warm-up>
+//   node endpoint.mjs <peer> listen|dial <url> <pattern> <style> <size> <count> <warm-up> [<dialer>…]
 //
-// It writes lines of JSON: where it listens, then what it has measured. It ends when its stdin does.
+// It writes lines of JSON: where it listens, then what it has measured. It ends when its stdin does. A
+// listener that has to start its dialer is told the command.
 
 import { runPattern } from './patterns.mjs'
 
-const [peer, role, url, pattern, style, ...numbers] = process.argv.slice(2)
-const [size, count, warmup] = numbers.map(Number)
+const [peer, role, url, pattern, style, ...rest] = process.argv.slice(2)
+const [size, count, warmup] = rest.slice(0, 3).map(Number)
 const job = { role, pattern, style, size, count, warmup }
 
 function tell(line) {
@@ -17,11 +18,11 @@ function tell(line) {
 async function connect() {
   const { listen, dial } = await import(`./${peer}.mjs`)
   if (role === 'dial') return dial(url, style)
-  const { url: bound, connected } = await listen(url, style)
+  const { url: bound, connected } = await listen(url, style, rest.slice(3))
   tell({ listening: bound })
   return connected
 }
 
 const conn = await connect()
-tell({ result: await runPattern(conn, job) })
+tell({ [role]: await runPattern(conn, job) })
 process.stdin.on('end', () => process.exit()).resume()

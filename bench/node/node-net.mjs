@@ -8,12 +8,13 @@
 import { once } from 'node:events'
 import * as net from 'node:net'
 import { Framing } from './framing.mjs'
+import { WithCallback } from './with-callback.mjs'
 
 export async function listen(url, style) {
   const server = net.createServer({ noDelay: true })
   server.listen(address(url))
-  const connected = once(server, 'connection').then(
-    ([socket]) => new styles[style](socket)
+  const connected = once(server, 'connection').then(([socket]) =>
+    styles[style](socket)
   )
   await once(server, 'listening')
   const { port } = server.address()
@@ -23,7 +24,7 @@ export async function listen(url, style) {
 export async function dial(url, style) {
   const socket = net.connect({ ...address(url), noDelay: true })
   await once(socket, 'connect')
-  return new styles[style](socket)
+  return styles[style](socket)
 }
 
 export function address(url) {
@@ -31,86 +32,6 @@ export function address(url) {
   return tcp
     ? { host: tcp[1], port: Number(tcp[2]) }
     : { path: url.slice('ipc://'.length) }
-}
-
-class WithCallback {
-  #framing
-  // What arrives while nobody is asking; only when the ends take turns.
-  #early = []
-
-  constructor(socket) {
-    this.#framing = new Framing(socket)
-    this.#receive(undefined)
-  }
-
-  #receive(onmessage) {
-    this.#framing.onmessage =
-      onmessage ?? ((message) => this.#early.push(message))
-    while (this.#framing.onmessage === onmessage && this.#early.length > 0)
-      onmessage(this.#early.shift())
-  }
-
-  async send(message) {
-    this.#framing.send(message)
-  }
-
-  recv() {
-    return new Promise((resolve) => {
-      this.#receive((message) => {
-        this.#receive(undefined)
-        resolve(message)
-      })
-    })
-  }
-
-  async sendAll(payload, count) {
-    const framing = this.#framing
-    for (let i = 0; i < count; i++)
-      if (!framing.send(payload)) await framing.drained()
-  }
-
-  recvAll(tally) {
-    return new Promise((resolve) => {
-      this.#receive((message) => {
-        if (!tally.add(message)) return
-        this.#receive(undefined)
-        resolve()
-      })
-    })
-  }
-
-  pingPong(payload, times) {
-    const framing = this.#framing
-    return new Promise((resolve) => {
-      let i = 0
-      let start = performance.now()
-      this.#receive(() => {
-        const now = performance.now()
-        times[i] = (now - start) * 1000
-        if (++i === times.length) {
-          this.#receive(undefined)
-          resolve()
-          return
-        }
-        start = performance.now()
-        framing.send(payload)
-      })
-      framing.send(payload)
-    })
-  }
-
-  echo(count) {
-    const framing = this.#framing
-    return new Promise((resolve) => {
-      let left = count
-      this.#receive((message) => {
-        framing.send(message)
-        if (--left > 0) return
-        this.#receive(undefined)
-        resolve()
-      })
-    })
-  }
 }
 
 // What arrives is read ahead so far, as nng-pair does by default.
@@ -164,4 +85,7 @@ class Awaited {
   }
 }
 
-const styles = { callback: WithCallback, await: Awaited }
+const styles = {
+  callback: (socket) => new WithCallback(new Framing(socket)),
+  await: (socket) => new Awaited(socket)
+}

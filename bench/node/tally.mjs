@@ -22,6 +22,14 @@ export class Tally {
     return --this.#left === 0
   }
 
+  /** The same of a text. */
+  addText(text) {
+    const { length } = text
+    this.#bytes += length
+    this.#ends += text.charCodeAt(0) + text.charCodeAt(length - 1)
+    return --this.#left === 0
+  }
+
   verify(payload) {
     const { length } = payload
     const ends = payload[0] + payload[length - 1]
