@@ -16,6 +16,7 @@ const read = (file: string) => fs.readFileSync(path.join(ROOT, file), 'utf8')
 const documents = [
   'README.md',
   'CHANGELOG.md',
+  'CONTRIBUTING.md',
   'SECURITY.md',
   ...fs.readdirSync(path.join(ROOT, 'docs')).map((name) => `docs/${name}`)
 ].filter((name) => name.endsWith('.md'))
@@ -174,6 +175,47 @@ test('docs/bundling.md has what the error of a bundle says', () => {
   )!
   expect(settings.length).toBe(6)
   for (const setting of settings) expect(page).toContain(setting)
+})
+
+test("the README's table of alternatives has the published figures", () => {
+  interface Row {
+    id: string
+    figure: { median: number }
+  }
+  const { jobs } = JSON.parse(read('bench/results/published.json')) as {
+    jobs: { id: string; rows: Row[] }[]
+  }
+  const columns = [
+    'process-send/advanced',
+    'message-port/callback',
+    'net/callback',
+    'ws/callback',
+    'zeromq/recv',
+    'nng-pair/recv'
+  ]
+  const lines = [
+    ['roundtrip', 'Round trip, µs', 1],
+    ['oneway', '64-byte messages, millions a second', 1e-6]
+  ] as const
+  for (const [pattern, title, scale] of lines) {
+    const line = new RegExp(`^\\| ${title} .*`, 'm').exec(read('README.md'))!
+    const cells = line[0].split('|').slice(2, -1)
+    expect(cells.length).toBe(columns.length)
+    for (const [i, column] of columns.entries()) {
+      const published = ['ipc', 'tcp'].flatMap((transport) =>
+        jobs
+          .filter(({ id }) => id === `${pattern}/${transport}/64B`)
+          .flatMap(({ rows }) => rows.filter(({ id }) => id === column))
+          .map(({ figure }) => (figure.median * scale).toPrecision(2))
+      )
+      // A run from before the column was added has nothing to say of it.
+      if (published.length === 0) continue
+      expect([column, cells[i]!.split('/').map(Number)]).toEqual([
+        column,
+        published.map(Number)
+      ])
+    }
+  }
 })
 
 /** The titles in a file of tests, with … for what their tables fill in. */
