@@ -255,6 +255,23 @@ test('docs/security.md names tests that there are', () => {
   }
 })
 
+test('docs/testing.md says of every test file when to run it', () => {
+  const page = read('docs/testing.md')
+  const [map] = /^## Which test to run\n.*?^## /ms.exec(page)!
+  const named = [...map.matchAll(/^\| .*\| (`.*`) +\|$/gm)].flatMap(
+    ([, cell]) => cell!.split(', ')
+  )
+  const files = ['.', 'package', 'bundlers'].flatMap((folder) =>
+    fs
+      .readdirSync(path.join(__dirname, folder))
+      .filter((file) => file.endsWith('.test.ts'))
+      .map((file) => path.join(folder, file.slice(0, -'.test.ts'.length)))
+  )
+  expect([...new Set(named)].sort()).toEqual(
+    files.map((file) => `\`${file}\``).sort()
+  )
+})
+
 test('docs/architecture.md names every patch', () => {
   const architecture = read('docs/architecture.md')
   for (const patch of fs.readdirSync(path.join(ROOT, 'deps/patches'))) {
