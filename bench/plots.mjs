@@ -5,7 +5,7 @@
 import { figure } from './figures.mjs'
 import { number } from './table.mjs'
 
-const LABEL = 140
+const LABEL = 154
 const BAR = 190
 const VALUE = 70
 const PANEL = LABEL + BAR + VALUE

@@ -186,7 +186,7 @@ test("the README's table of alternatives has the published figures", () => {
     jobs: { id: string; rows: Row[] }[]
   }
   const columns = [
-    'process-send/advanced',
+    'process-send/json',
     'message-port/callback',
     'net/callback',
     'ws/callback',
