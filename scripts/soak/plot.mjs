@@ -54,6 +54,7 @@ export function plot(title, details, verdict, samples) {
 text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .title { font-size: 15px; font-weight: 600 }
 .panel { font-weight: 600 }
+.details { font-size: 11px }
 .back { fill: #ffffff }
 .line { stroke: #1a7f64; stroke-width: 1.5; fill: none }
 .floor { stroke: #d5dae1; fill: none }
@@ -66,7 +67,7 @@ text { fill: #e6edf3 }
 </style>
 <rect class="back" width="${WIDTH}" height="${height}"/>
 <text class="title" x="${MARGIN}" y="28">${title}</text>
-<text x="${MARGIN}" y="48">${details}</text>
+<text x="${MARGIN}" y="48" class="details">${details}</text>
 ${panels.join('\n')}
 </svg>
 `
