@@ -37,16 +37,17 @@ export interface PairSocketEvents {
   connect: [peer: Peer]
   /**
    * The connection is gone. Messages that it brought can still be received;
-   * a `recv()` that waited for one of them has it by now.
+   * a `recv()` that waited for one of them has it by now, and so have those who
+   * listen for `message`.
    */
   disconnect: [peer: Peer, reason: DisconnectReason]
   /** A peer was turned away: there is one already, or it is not a PAIR. */
   reject: [peer: Peer, reason: 'busy' | 'protocol']
   /**
-   * A message, in the async context of who was the first to listen for them.
-   * While there is a listener, messages come as they arrive, in order, when no
-   * `recv()` waits; no more than 1024, or 4 MiB, in a turn of the event loop.
-   * Without the last listener they stop, and are for whoever asks next.
+   * A message. While there is a listener, messages come as they arrive, in
+   * order, when no `recv()` waits; no more than 1024, or 4 MiB, in a turn of the
+   * event loop. Without the last listener they stop, and are for whoever asks
+   * next.
    */
   message: [message: Buffer]
   /** The socket is closed: the last event, before `close()` resolves. */
@@ -94,6 +95,7 @@ export class Events {
   readonly #emitter: EventEmitter<PairSocketEvents>
   #connection: Connection | undefined
   #peer: Peer | undefined
+  #context: EndpointContext | undefined
   // Made when they are needed: an idle socket shall cost little.
   #news: News[] | undefined
   #waitForEnd: Set<() => void> | undefined
@@ -117,6 +119,11 @@ export class Events {
   /** The connection, as far as is known. */
   get pipe(): number | undefined {
     return this.#connection?.pipe
+  }
+
+  /** The async context of the connection, until its end was told. */
+  get context(): EndpointContext | undefined {
+    return this.#context
   }
 
   /** Takes what has happened; it is told a little later. */
@@ -189,6 +196,7 @@ export class Events {
         this.#connection = { pipe: event.id, endpoint, dialed, context, peer }
         this.#tell(() => {
           this.#peer = peer
+          this.#context = context
           this.#emitter.emit('connect', peer)
         }, context)
         break
@@ -204,6 +212,7 @@ export class Events {
           event.messages!,
           () => {
             this.#peer = undefined
+            this.#context = undefined
             for (const resolve of this.#waitForEnd ?? []) resolve()
             this.#waitForEnd = undefined
             this.#emitter.emit('disconnect', peer, reason)

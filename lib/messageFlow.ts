@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks'
 import type { EventEmitter } from 'node:events'
 import type { Events, PairSocketEvents } from './events'
 import { native } from './native'
@@ -19,8 +18,6 @@ export class MessageFlow {
   readonly #receiver: Receiver
   readonly #events: Events
   readonly #emitter: EventEmitter<PairSocketEvents>
-  /** Listeners are called in the context of who was the first to listen. */
-  readonly #context = new AsyncResource('nng-pair.messages')
   /** Tells a message; returns whether there is still somebody to tell. */
   readonly #tell: (message: Buffer) => boolean
   /** It goes on in the next turn. */
@@ -55,7 +52,7 @@ export class MessageFlow {
   run(): void {
     if (this.#paused || this.#running || !this.active) return
     this.#running = true
-    this.#context.runInAsyncScope(this.#flow, this)
+    this.#flow()
     this.#running = false
   }
 
@@ -66,7 +63,13 @@ export class MessageFlow {
     while (receiver.received < end && bytes < STREAK_BYTES) {
       if (!this.active || this.#isHeldBack() || !receiver.hasNext) return
       const next = Math.min(end, this.#events.dueAfter)
-      bytes += receiver.tell(next - receiver.received, this.#tell)
+      const { context } = this.#events
+      const tell = () => {
+        const max = next - receiver.received
+        bytes += receiver.tell(max, STREAK_BYTES - bytes, this.#tell)
+      }
+      if (context === undefined) tell()
+      else context.run(tell)
     }
     this.#paused = true
     time.afterTurn(() => {

@@ -120,13 +120,17 @@ export class Receiver {
   }
 
   /**
-   * Tells so many messages at most of those that have crossed, as long as there
-   * is somebody to tell. Returns their bytes. What is told may call any method
-   * of the socket.
+   * Tells so many messages at most, and bytes, of what has crossed, as long as
+   * there is somebody to tell. Returns their bytes. What is told may call any
+   * method of the socket.
    */
-  tell(max: number, tell: (message: Buffer) => boolean): number {
+  tell(
+    max: number,
+    maxBytes: number,
+    tell: (message: Buffer) => boolean
+  ): number {
     let bytes = 0
-    while (max-- > 0 && this.#head < this.#batch.length) {
+    while (max-- > 0 && bytes < maxBytes && this.#head < this.#batch.length) {
       const message = this.#batch[this.#head]!
       this.#batch[this.#head++] = GONE
       bytes += message.length
@@ -273,7 +277,7 @@ export class Receiver {
     let served = 0
     for (const waiter of this.#waiters ?? []) {
       if (served >= STREAK_MESSAGES) {
-        time.afterTurn(() => this.onReady())
+        time.afterTurn(() => this.wake())
         return
       }
       const result = this.#ready(waiter.max) ?? this.#readyOrArm(waiter.max)
@@ -283,6 +287,11 @@ export class Receiver {
       waiter.pending.resolve(result)
       served += Array.isArray(result) ? result.length : 1
     }
+  }
+
+  /** Has the addon call soon, unless nothing is received any more. */
+  wake(): void {
+    if (!this.#closed) this.#native.wake()
   }
 
   /** From now on every call fails, and what was not asked for is dropped. */

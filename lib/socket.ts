@@ -1,13 +1,14 @@
+import { EventEmitter } from 'node:events'
 import type { MessageData } from './bytes'
 import { Closing, type CloseResult } from './closing'
 import { PairDuplex } from './duplex'
 import { Endpoints, type OpenEndpoint, type Opened } from './endpoints'
 import { NngError, argumentError, at, callSite, checked, show } from './errors'
-import { Events } from './events'
+import { Events, type PairSocketEvents } from './events'
 import { Dialer, Listener } from './handles'
-import { MessageEmitter, listened } from './messageEmitter'
 import { MessageFlow } from './messageFlow'
 import { MessageIterator } from './messageIterator'
+import { onMessageListener } from './messageListeners'
 import { native, type NativeOptions, type NativeSocket } from './native'
 import {
   checkNames,
@@ -70,7 +71,7 @@ function open(options: NativeOptions): NativeSocket {
  * After `close()` everything fails with the code `ECLOSED`.
  */
 export class PairSocket
-  extends MessageEmitter
+  extends EventEmitter<PairSocketEvents>
   implements AsyncIterable<Buffer>
 {
   readonly #native: NativeSocket
@@ -78,9 +79,13 @@ export class PairSocket
   readonly #sender: Sender
   readonly #endpoints: Endpoints
   readonly #events: Events
+  #closing: Closing | undefined
   // Made with the first listener for messages.
   #flow: MessageFlow | undefined
-  #closing: Closing | undefined
+
+  static {
+    onMessageListener(this.prototype, (sock) => sock.#startFlow())
+  }
 
   /**
    * @throws TypeError or RangeError if an option is of the wrong type
@@ -445,8 +450,9 @@ export class PairSocket
     this.#flow?.run()
   }
 
-  /** @internal Messages flow to the listener from the next turn on. */
-  [listened](): void {
+  /** Somebody listens for messages: they flow from the next turn on. */
+  #startFlow(): void {
+    if (this.closed) return
     this.#flow ??= new MessageFlow(this.#receiver, this.#events, this)
     this.#native.wake()
   }

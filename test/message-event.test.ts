@@ -1,7 +1,5 @@
-// The event `message`: messages flow to whoever listens for them.
-
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { on, once } from 'node:events'
+import { getEventListeners, on, once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { PairSocket } from '../lib'
 import { ending, inProcess } from './support/childProcess'
@@ -14,177 +12,266 @@ import {
 } from './support/transports'
 import { until } from './support/until'
 
-function numbers(count: number, from = 0): string[] {
-  return Array.from({ length: count }, (_, i) => String(from + i))
-}
+const numbers = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, i) => String(from + i))
 
-/** What its listener for messages is told, from now on. */
-function told(sock: PairSocket): string[] {
-  const texts: string[] = []
-  sock.on('message', (message) => texts.push(String(message)))
-  return texts
-}
-
-describe.each(transports)('the event message over %s', (transport) => {
-  test('tells every message, in order', async () => {
-    const { listening, dialing } = await connectedPair(transport)
-    const texts = told(listening)
-    const sent = Array.from(
-      { length: 5000 },
-      (_, i) => `${i} ${'x'.repeat(i % 100 === 0 ? 70_000 : i % 50)}`
-    )
-    await dialing.sendMany(sent)
-    await dialing.send('')
-    await until(() => texts.length > sent.length)
-    expect(texts).toEqual([...sent, ''])
-    expect(listening.stats()).toMatchObject({ unreadMessages: 0 })
-  })
-
-  test('tells what was there before anybody listened', async () => {
-    const { listening, dialing } = await connectedPair(transport)
-    await dialing.sendMany(numbers(100))
-    await until(() => listening.stats().unreadMessages > 0)
-    const texts = told(listening)
-    // Not from within the call.
-    expect(texts).toEqual([])
-    await until(() => texts.length === 100)
-    expect(texts).toEqual(numbers(100))
-  })
-
-  test('answers from within a listener', async () => {
-    const { listening, dialing } = await connectedPair(transport)
-    listening.on('message', (message) => void listening.send(message))
-    for (const text of numbers(100)) {
-      await dialing.send(text)
-      expect(String(await dialing.recv())).toBe(text)
-    }
-  })
-
-  test.each([
-    ['small', 10],
-    ['large', 100_000]
-  ])('leaves the loop its turns: %s messages', async (_, size) => {
-    const { listening, dialing } = await connectedPair(transport, {
-      listening: { recvBuffer: 8192 }
+/** Collects what comes, and tells when so many have come. */
+function collect(sock: PairSocket, count: number) {
+  const list: string[] = []
+  const all = new Promise<void>((resolve) => {
+    sock.on('message', (message) => {
+      if (list.push(String(message)) === count) resolve()
     })
-    const count = size > 1000 ? 200 : 20_000
-    const sent = dialing.sendMany(
-      Array.from({ length: count }, () => Buffer.alloc(size))
-    )
+  })
+  return { list, all }
+}
+
+/** Both are connected, and so many messages are there to be received. */
+async function filledPair(transport: (typeof transports)[number], n: number) {
+  const pair = await connectedPair(transport, {
+    listening: { recvBuffer: 8192 }
+  })
+  await pair.dialing.sendMany(numbers(0, n))
+  await until(() => pair.listening.stats().unreadMessages === n)
+  return pair
+}
+
+describe.each(transports)("on('message') over %s", (transport) => {
+  test('gives every message of a flood, in order', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const expected = numbers(0, 50_000)
+    const { list, all } = collect(listening, expected.length)
+    await dialing.sendMany(expected)
+    await all
+    expect(list).toEqual(expected)
+  })
+
+  test('gives large and empty messages', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const sizes = [0, 1, 4096, 4097, 2 ** 20, 0, 10]
+    const came: number[] = []
+    const all = new Promise<void>((resolve) => {
+      listening.on('message', (message) => {
+        expect(Buffer.isBuffer(message)).toBe(true)
+        if (came.push(message.length) === sizes.length) resolve()
+      })
+    })
+    for (const size of sizes) await dialing.send(Buffer.alloc(size))
+    await all
+    expect(came).toEqual(sizes)
+  })
+
+  test('gives what came before there was a listener, not at once', async () => {
+    const { listening } = await filledPair(transport, 3)
+    const { list, all } = collect(listening, 3)
+    expect(list).toEqual([])
+    await all
+    expect(list).toEqual(['0', '1', '2'])
+  })
+
+  test('leaves the event loop its turns', async () => {
+    const { listening } = await filledPair(transport, 8192)
+    const { list, all } = collect(listening, 8192)
+    let pending = true
+    void all.then(() => (pending = false))
     let most = 0
-    let inTurn = 0
-    let total = 0
-    let done = false
-    listening.on('message', () => {
-      total++
-      most = Math.max(most, ++inTurn)
-    })
-    const turns = async () => {
-      while (!done) {
-        await turn()
-        inTurn = 0
-      }
+    while (pending) {
+      const before = list.length
+      await turn()
+      most = Math.max(most, list.length - before)
     }
-    const turning = turns()
-    await until(() => total === count)
-    done = true
-    await turning
-    await sent
-    expect(most).toBeLessThanOrEqual(size > 1000 ? 42 : 1024)
+    // By a wake-up and by what is left of the one before.
+    expect(most).toBeLessThanOrEqual(2 * 1024)
+    expect(list).toHaveLength(8192)
   })
 
-  test('a recv() that waits comes first', async () => {
+  test('leaves the event loop its turns with large messages', async () => {
     const { listening, dialing } = await connectedPair(transport)
-    const texts = told(listening)
-    const first = listening.recv()
-    const second = listening.recvMany(1)
-    await dialing.sendMany(['a', 'b', 'c', 'd'])
-    expect(String(await first)).toBe('a')
-    expect(String((await second)[0])).toBe('b')
-    await until(() => texts.length === 2)
-    expect(texts).toEqual(['c', 'd'])
+    for (let i = 0; i < 32; i++) await dialing.send(Buffer.alloc(2 ** 20))
+    await until(() => listening.stats().unreadMessages === 32)
+    const { list, all } = collect(listening, 32)
+    let pending = true
+    void all.then(() => (pending = false))
+    let most = 0
+    while (pending) {
+      const before = list.length
+      await turn()
+      most = Math.max(most, list.length - before)
+    }
+    expect(most).toBeLessThanOrEqual(8)
   })
 
-  test('a recv() from within a listener has the next message', async () => {
+  test('comes after a recv() that waits', async () => {
     const { listening, dialing } = await connectedPair(transport)
-    const texts: string[] = []
+    const waiting = [listening.recv(), listening.recv()]
+    const { list, all } = collect(listening, 2)
+    await dialing.sendMany(numbers(0, 4))
+    expect((await Promise.all(waiting)).map(String)).toEqual(['0', '1'])
+    await all
+    expect(list).toEqual(['2', '3'])
+  })
+
+  test('shares with recv(), recvMany(), tryRecv() and for await that it calls', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const given: string[] = []
+    const asked: string[] = []
+    const ask = async (call: Promise<Buffer | Buffer[]>) => {
+      asked.push(...[await call].flat().map(String))
+    }
+    const iterator = listening[Symbol.asyncIterator]()
+    let calls = 0
     listening.on('message', (message) => {
-      texts.push(String(message))
-      if (texts.length !== 3) return
-      void listening.recv().then((next) => texts.push(`next ${String(next)}`))
+      given.push(String(message))
+      switch (calls++ % 4) {
+        case 0:
+          void ask(listening.recv())
+          break
+        case 1:
+          void ask(listening.recvMany(2))
+          break
+        case 2:
+          asked.push(...[listening.tryRecv() ?? []].flat().map(String))
+          break
+        case 3:
+          void ask(iterator.next().then(({ value }) => value as Buffer))
+      }
     })
-    await dialing.sendMany(numbers(6))
-    await until(() => texts.length === 6)
-    expect(texts.filter((text) => !text.startsWith('next'))).toEqual([
-      '0',
-      '1',
-      '2',
-      '4',
-      '5'
-    ])
-    expect(texts).toContain('next 3')
+    const expected = numbers(0, 20_000)
+    await dialing.sendMany(expected)
+    // A call of the last listener may still wait: for these.
+    while (given.length + asked.length < expected.length) await turn()
+    const sorted = (list: string[]) => [...list].sort((a, b) => +a - +b)
+    expect(sorted(given)).toEqual(given)
+    expect(sorted([...given, ...asked])).toEqual(expected)
+    expect(asked.length).toBeGreaterThan(1000)
   })
 
-  test('once() takes one, and the rest is for others', async () => {
+  test('a thousand calls that wait do not hold it up afterwards', async () => {
     const { listening, dialing } = await connectedPair(transport)
-    await dialing.sendMany(numbers(6))
-    await until(() => listening.stats().unreadMessages === 6)
-    const [first] = (await once(listening, 'message')) as [Buffer]
-    expect(String(first)).toBe('0')
-    listening.prependOnceListener('message', (message) => {
-      expect(String(message)).toBe('1')
-    })
-    await until(() => listening.stats().unreadMessages === 4)
-    expect(String(await listening.recv())).toBe('2')
-    expect(String(listening.tryRecv())).toBe('3')
-    for await (const message of listening) {
-      expect(String(message)).toBe('4')
-      break
-    }
-    expect((await listening.recvMany(9)).map(String)).toEqual(['5'])
+    const calls = Array.from({ length: 3000 }, () => listening.recv())
+    const { list, all } = collect(listening, 1000)
+    await dialing.sendMany(numbers(0, 4000))
+    expect((await Promise.all(calls)).map(String)).toEqual(numbers(0, 3000))
+    await all
+    expect(list).toEqual(numbers(3000, 4000))
   })
 
-  test.each(['off', 'removeAllListeners'] as const)(
-    'stops in the middle with %s, loses nothing, and goes on',
-    async (how) => {
-      const { listening, dialing } = await connectedPair(transport)
-      const sent = dialing.sendMany(numbers(10_000))
-      const texts: string[] = []
-      const listener = (message: Buffer) => {
-        texts.push(String(message))
-        if (texts.length % 700 !== 0) return
-        if (how === 'off') listening.off('message', listener)
-        else listening.removeAllListeners('message')
-      }
-      while (texts.length < 10_000) {
-        listening.on('message', listener)
-        await until(
-          () =>
-            listening.listenerCount('message') === 0 || texts.length === 10_000
-        )
-        if (texts.length === 10_000) break
-        texts.push(String(await listening.recv()))
-        for (const message of await listening.recvMany(3)) {
-          texts.push(String(message))
+  test('once takes one message, and the next one stays', async () => {
+    const { listening } = await filledPair(transport, 5)
+    const given: string[] = []
+    await new Promise<void>((resolve) =>
+      listening.once('message', (message) => {
+        given.push(String(message))
+        resolve()
+      })
+    )
+    expect(given).toEqual(['0'])
+    expect(listening.stats().unreadMessages).toBe(4)
+    expect(String((await once(listening, 'message'))[0])).toBe('1')
+    const first = new Promise((resolve) =>
+      listening.prependOnceListener('message', (message) =>
+        resolve(String(message))
+      )
+    )
+    expect(await first).toBe('2')
+    expect((await listening.recvMany(5)).map(String)).toEqual(['3', '4'])
+  })
+
+  test('a loop of once() misses none', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const expected = numbers(0, 500)
+    const sending = dialing.sendMany(expected)
+    const list: string[] = []
+    while (list.length < expected.length) {
+      const [message] = (await once(listening, 'message')) as [Buffer]
+      list.push(String(message))
+    }
+    await sending
+    expect(list).toEqual(expected)
+  })
+
+  test('events.on() gives all of them', async () => {
+    const { listening, dialing } = await connectedPair(transport)
+    const expected = numbers(0, 3000)
+    const came = on(listening, 'message')
+    await dialing.sendMany(expected)
+    const list: string[] = []
+    for await (const [message] of came) {
+      list.push(String(message))
+      if (list.length === expected.length) break
+    }
+    expect(list).toEqual(expected)
+    expect(listening.listenerCount('message')).toBe(0)
+  })
+
+  test.each(['off', 'removeListener', 'removeAllListeners'] as const)(
+    '%s in the midst of a batch leaves the rest',
+    async (remove) => {
+      const { listening } = await filledPair(transport, 100)
+      const list: string[] = []
+      await new Promise<void>((resolve) => {
+        const listener = (message: Buffer) => {
+          if (list.push(String(message)) < 10) return
+          if (remove === 'removeAllListeners') listening[remove]('message')
+          else listening[remove]('message', listener)
+          resolve()
         }
-      }
-      expect(texts).toEqual(numbers(10_000))
-      await sent
+        listening.addListener('message', listener)
+      })
+      await turn()
+      expect(list).toEqual(numbers(0, 10))
+      expect(String(await listening.recv())).toBe('10')
+      // Another listener goes on where that one was.
+      const rest = collect(listening, 89)
+      await rest.all
+      expect(rest.list).toEqual(numbers(11, 100))
     }
   )
 
-  test('is for events.on()', async () => {
+  test('a listener that leaves for good leaves what comes later', async () => {
     const { listening, dialing } = await connectedPair(transport)
-    const texts: string[] = []
-    const sent = dialing.sendMany(numbers(2000))
-    for await (const [message] of on(listening, 'message') as AsyncIterable<
-      [Buffer]
-    >) {
-      if (texts.push(String(message)) === 2000) break
-    }
-    await sent
-    expect(texts).toEqual(numbers(2000))
-    expect(listening.listenerCount('message')).toBe(0)
+    const never = jest.fn()
+    listening.prependListener('message', never)
+    listening.off('message', never)
+    await dialing.sendMany(['a', 'b'])
+    expect(String(await listening.recv())).toBe('a')
+    expect(String(await listening.recv())).toBe('b')
+    expect(never).not.toHaveBeenCalled()
+  })
+
+  test('disconnect comes after the messages, and connect before', async () => {
+    const { listening, dialing } = await connectedPair(transport, {
+      listening: { recvBuffer: 8192 }
+    })
+    const events: string[] = []
+    listening.on('connect', () => events.push('connect'))
+    listening.on('disconnect', () => events.push('disconnect'))
+    await dialing.sendMany(numbers(0, 5000))
+    await until(() => listening.stats().unreadMessages === 5000)
+    // It waits for the other side to read nothing more.
+    const gone = once(listening, 'disconnect')
+    listening.on('message', (message) => events.push(String(message)))
+    await dialing.close()
+    await gone
+    expect(events).toEqual([...numbers(0, 5000), 'disconnect'])
+  })
+
+  test('connect comes first when the listener was there before', async () => {
+    const listening = socket()
+    const dialing = socket()
+    const events: string[] = []
+    listening.on('connect', () => events.push('connect'))
+    const all = new Promise<void>((resolve) =>
+      listening.on('message', (message) => {
+        events.push(String(message))
+        if (events.length > 3) resolve()
+      })
+    )
+    await dialing.sendMany(['0', '1', '2'])
+    const { url } = await listening.listen(freeUrl(transport))
+    await dialing.dial(url)
+    await all
+    expect(events).toEqual(['connect', '0', '1', '2'])
   })
 
   test('the end of a connection comes behind its messages, and the next peer before its own', async () => {
@@ -202,7 +289,7 @@ describe.each(transports)('the event message over %s', (transport) => {
     const count = 5000
     for (let round = 0; round < 4; round++) {
       const raw = await RawPeer.shake(url)
-      const frames = numbers(count, round * count).map((text) =>
+      const frames = numbers(round * count, (round + 1) * count).map((text) =>
         frame(transport, text)
       )
       await raw.write(Buffer.concat(frames))
@@ -213,7 +300,7 @@ describe.each(transports)('the event message over %s', (transport) => {
     await until(() => log.length === 4 * (count + 2))
     const expected = [0, 1, 2, 3].flatMap((round) => [
       'connect',
-      ...numbers(count, round * count),
+      ...numbers(round * count, (round + 1) * count),
       'disconnect'
     ])
     expect(log).toEqual(expected)
@@ -223,7 +310,7 @@ describe.each(transports)('the event message over %s', (transport) => {
     const { listening, dialing } = await connectedPair(transport, {
       listening: { recvBuffer: 8192 }
     })
-    await dialing.sendMany(numbers(5000))
+    await dialing.sendMany(numbers(0, 5000))
     await until(() => listening.stats().unreadMessages === 5000)
     const gone = once(listening, 'disconnect')
     const texts: string[] = []
@@ -233,85 +320,127 @@ describe.each(transports)('the event message over %s', (transport) => {
     })
     await dialing.close()
     await gone
-    expect(texts).toEqual(numbers(1500))
+    expect(texts).toEqual(numbers(0, 1500))
     expect(String(await listening.recv())).toBe('1500')
   })
 
-  test('comes no more once close() is called', async () => {
-    const { listening, dialing } = await connectedPair(transport)
-    const texts: string[] = []
-    let closed: Promise<unknown> | undefined
+  test('close() ends it, also in the midst of a batch', async () => {
+    const { listening } = await filledPair(transport, 3000)
+    const list: string[] = []
     listening.on('message', (message) => {
-      texts.push(String(message))
-      if (texts.length === 10) closed = listening.close({ timeout: 0 })
+      if (list.push(String(message)) === 10) void listening.close()
     })
-    await dialing.sendMany(numbers(100))
-    await until(() => closed !== undefined)
-    await closed
-    expect(texts).toEqual(numbers(10))
-    // Nor does a late listener hear of anything.
-    listening.on('message', () => texts.push('late'))
+    await once(listening, 'close')
     await turn()
-    expect(texts).toHaveLength(10)
+    expect(list).toEqual(numbers(0, 10))
+    // Nothing happens with a socket that is closed.
+    listening.on('message', () => list.push('more'))
+    await turn()
+    expect(list).toHaveLength(10)
   })
 
-  test('comes in the context of who was the first to listen', async () => {
-    const { listening, dialing } = await connectedPair(transport)
-    const storage = new AsyncLocalStorage<string>()
-    const contexts: (string | undefined)[] = []
-    const heard = () => contexts.push(storage.getStore())
-    storage.run('first', () => listening.on('message', heard))
-    storage.run('second', () => listening.on('message', heard))
-    await storage.run('sender', () => dialing.send('x'))
-    await until(() => contexts.length === 2)
-    expect(contexts).toEqual(['first', 'first'])
+  test('runs in the async context of the call that made the endpoint', async () => {
+    const context = new AsyncLocalStorage<string>()
+    const listening = socket()
+    const dialing = socket()
+    const { url } = await context.run('listen', () =>
+      listening.listen(freeUrl(transport))
+    )
+    await dialing.dial(url)
+    const seen = new Promise((resolve) =>
+      context.run('listener', () =>
+        listening.on('message', () => resolve(context.getStore()))
+      )
+    )
+    await context.run('send', () => dialing.send('x'))
+    expect(await seen).toBe('listen')
+  })
+
+  test('a listener that throws is an uncaught exception, and no message is lost', async () => {
+    const run = inProcess(
+      async ({ lib, say }, ...urls) => {
+        const caught: string[] = []
+        process.on('uncaughtException', (error) => caught.push(error.message))
+        const pairs = await Promise.all(
+          urls.map(async (at) => {
+            const listening = new lib.PairSocket()
+            const dialing = new lib.PairSocket()
+            const { url: bound } = await listening.listen(at)
+            await dialing.dial(bound)
+            return { listening, dialing }
+          })
+        )
+        const seen: string[] = []
+        const other: string[] = []
+        const done = Promise.all(
+          pairs.map(
+            ({ listening }, i) =>
+              new Promise<void>((resolve) =>
+                listening.on('message', (message) => {
+                  const list = i === 0 ? seen : other
+                  if (list.push(String(message)) === 2000) resolve()
+                  if (i === 0 && list.length % 3 === 0) {
+                    throw new Error(`at ${list.length}`)
+                  }
+                })
+              )
+          )
+        )
+        const list = Array.from({ length: 2000 }, (_, i) => String(i))
+        await Promise.all(pairs.map(({ dialing }) => dialing.sendMany(list)))
+        await done
+        for (const { listening, dialing } of pairs) {
+          await dialing.close({ timeout: 0 })
+          await listening.close({ timeout: 0 })
+        }
+        say(
+          JSON.stringify([
+            String(seen) === String(list) && String(other) === String(list),
+            caught.length,
+            caught[0]
+          ])
+        )
+      },
+      freeUrl(transport),
+      freeUrl(transport)
+    )
+    await run.line(JSON.stringify([true, 666, 'at 3']))
+    expect((await ending(run)).code).toBe(0)
+  })
+
+  test('a listener that throws ends a process that does not listen to that', async () => {
+    const run = inProcess(async ({ lib }, url) => {
+      const listening = new lib.PairSocket()
+      const dialing = new lib.PairSocket()
+      const { url: bound } = await listening.listen(url)
+      await dialing.dial(bound)
+      listening.on('message', () => {
+        throw new Error('thrown by a listener')
+      })
+      await dialing.sendMany(['x', 'y'])
+    }, freeUrl(transport))
+    const { code } = await ending(run)
+    expect(code).toBe(1)
+    expect(run.stamped.join('\n')).toContain('thrown by a listener')
   })
 })
 
-test('nothing of it shows', () => {
+test('an idle socket has no listener and no wrapper that anybody sees', () => {
   const sock = socket()
   expect(sock.eventNames()).toEqual([])
-  sock.on('message', () => {})
+  const listener = () => {}
+  expect(sock.on('message', listener)).toBe(sock)
   expect(sock.eventNames()).toEqual(['message'])
+  expect(getEventListeners(sock, 'message')).toEqual([listener])
+  expect(sock.on.name).toBe('on')
 })
 
-test('a listener that throws ends the process, if nobody catches that', async () => {
-  const run = inProcess(async ({ lib, say }) => {
-    const sock = new lib.PairSocket()
-    const peer = new lib.PairSocket()
-    const { url } = await sock.listen('tcp://127.0.0.1:0')
-    await peer.dial(url)
-    sock.on('message', () => {
-      throw new Error('of the listener')
-    })
-    await peer.send('x')
-    setTimeout(() => say('still there'), 10_000)
-  })
-  expect(await ending(run)).toEqual({ code: 1, signal: null })
-  expect(run.lines.join('\n')).not.toContain('still there')
-})
-
-test('a listener that throws keeps no message from being told', async () => {
-  const run = inProcess(async ({ lib, say }) => {
-    const sock = new lib.PairSocket()
-    const peer = new lib.PairSocket()
-    const errors: string[] = []
-    process.on('uncaughtException', (error) => errors.push(error.message))
-    const { url } = await sock.listen('tcp://127.0.0.1:0')
-    await peer.dial(url)
-    let count = 0
-    sock.on('message', (message) => {
-      if (++count === 3000) {
-        say(`${count} told, ${errors.length} errors, ${errors[299]}`)
-        void peer.close()
-        void sock.close()
-      }
-      if (count % 10 === 0) throw new Error(`at ${String(message)}`)
-    })
-    await peer.sendMany(Array.from({ length: 3000 }, (_, i) => String(i)))
-  })
-  expect(await ending(run)).toEqual({ code: 0, signal: null })
-  expect(run.lines).toEqual(['3000 told, 299 errors, undefined'])
+test('the methods refuse what those of an EventEmitter refuse', () => {
+  const sock = socket()
+  expect(() => sock.on('message', 'no function' as never)).toThrow(
+    'must be of type function'
+  )
+  expect(sock.listenerCount('message')).toBe(0)
 })
 
 test('it keeps no process alive', async () => {
