@@ -20,6 +20,8 @@ export interface OpenEndpoint {
   readonly id: number
   readonly dialer: boolean
   readonly context: EndpointContext
+  /** As it was given; of a listener with the real port. */
+  readonly url: string
 }
 
 /** What a call has opened, for the handle that it gives. */
@@ -84,6 +86,19 @@ export class Endpoints {
     return this.#stopped
   }
 
+  /** True once the socket is closed. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Those that are open. */
+  get open(): { type: 'listener' | 'dialer'; url: string }[] {
+    return Array.from(this.#open.values(), ({ dialer, url }) => ({
+      type: dialer ? 'dialer' : 'listener',
+      url
+    }))
+  }
+
   async listen(url: string): Promise<Opened> {
     const address = parseUrl(url, 'listen')
     this.#checkOpen('listen', url)
@@ -106,7 +121,7 @@ export class Endpoints {
         address.transport === 'tcp' && port !== undefined
           ? url.replace(/:\d+\/?$/, `:${port}`)
           : url
-      return { endpoint: this.#add(id, false, context), url: real }
+      return { endpoint: this.#add(id, false, context, real), url: real }
     } catch (error) {
       context.emitDestroy()
       throw error
@@ -142,7 +157,7 @@ export class Endpoints {
         throw error
       }
     }
-    return { endpoint: this.#add(id, true, context), url }
+    return { endpoint: this.#add(id, true, context, url), url }
   }
 
   async listenOrDial(url: string, options: WaitOptions): Promise<Opened> {
@@ -275,8 +290,13 @@ export class Endpoints {
     return new EndpointContext(type, () => this.#referenced || this.#stopped)
   }
 
-  #add(id: number, dialer: boolean, context: EndpointContext): OpenEndpoint {
-    const endpoint = { id, dialer, context }
+  #add(
+    id: number,
+    dialer: boolean,
+    context: EndpointContext,
+    url: string
+  ): OpenEndpoint {
+    const endpoint = { id, dialer, context, url }
     this.#open.set(keyOf(id, dialer), endpoint)
     this.#updateKeepAlive()
     return endpoint

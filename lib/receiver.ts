@@ -116,7 +116,8 @@ export class Receiver {
     if ((this.#waiters?.size ?? 0) > 0) return false
     if (this.batched > 0) return true
     if (!this.#armed) this.#armed = this.#native.waitForMessage()
-    return !this.#armed && this.#filled(1)
+    // All of them are about to be told: the connection is read on.
+    return !this.#armed && this.#filled(BATCH)
   }
 
   /**

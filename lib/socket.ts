@@ -6,6 +6,12 @@ import { Endpoints, type OpenEndpoint, type Opened } from './endpoints'
 import { NngError, argumentError, at, callSite, checked, show } from './errors'
 import { Events, type PairSocketEvents } from './events'
 import { Dialer, Listener } from './handles'
+import {
+  inspectCustom,
+  ownProperties,
+  show as showObject,
+  type InspectArguments
+} from './inspection'
 import { MessageFlow } from './messageFlow'
 import { MessageIterator } from './messageIterator'
 import { onMessageListener } from './messageListeners'
@@ -412,6 +418,15 @@ export class PairSocket
   }
 
   /**
+   * For `console.log` and `util.inspect`: `state` (`'idle'` without endpoints,
+   * `'waiting'` for a peer, `'connected'`, `'closing'` or `'closed'`), `peer`,
+   * `endpoints` and, as `counts`, what `stats()` gives.
+   */
+  [inspectCustom](...args: InspectArguments): string {
+    return showObject(this, 'PairSocket', () => this.#properties(), args)
+  }
+
+  /**
    * The socket as an object-mode stream of messages, with back-pressure both
    * ways. Its readable side ends when the socket is closed. Ending it waits
    * until everything was sent and leaves the socket open; destroying it closes
@@ -419,6 +434,25 @@ export class PairSocket
    */
   duplex(): PairDuplex {
     return new PairDuplex(this)
+  }
+
+  #properties(): object {
+    // The prototype, which can be shown as well.
+    if (!(#native in this)) return {}
+    return {
+      ...ownProperties(this),
+      state: this.#state(),
+      peer: this.peer,
+      endpoints: this.#endpoints.open,
+      counts: this.stats()
+    }
+  }
+
+  #state(): string {
+    if (this.#endpoints.ended) return 'closed'
+    if (this.closed) return 'closing'
+    if (this.peer !== undefined) return 'connected'
+    return this.#endpoints.open.length > 0 ? 'waiting' : 'idle'
   }
 
   #listener({ url, endpoint }: Opened): Listener {

@@ -3,7 +3,8 @@
 //   recv      await send() and await recv(), a message at a time
 //   iterate   await send(), and for await on the other side
 //   many      sendMany() and recvMany()
-//   message   sendMany(), and a listener for the event message
+//   message   trySend(), await send() where there is no room, and a listener
+//             for 'message': no promise for a message, as with node:net
 //
 // and, for round trips, in the other ways in which programs ask:
 //
@@ -98,8 +99,14 @@ class Batched extends Awaited {
   }
 }
 
-class Listening extends Batched {
-  recvAll(tally) {
+class Listening extends Awaited {
+  async sendAll(payload, count) {
+    const { sock } = this
+    for (let i = 0; i < count; i++)
+      if (!sock.trySend(payload)) await sock.send(payload)
+  }
+
+  async recvAll(tally) {
     const { sock } = this
     return new Promise((resolve) => {
       sock.on('message', function onMessage(message) {
