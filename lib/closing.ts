@@ -1,3 +1,4 @@
+import { trace } from './diagnostics'
 import type { Endpoints } from './endpoints'
 import type { Events } from './events'
 import type { NativeSocket } from './native'
@@ -66,6 +67,7 @@ export class Closing {
 
   async #close(): Promise<CloseResult> {
     const { native, endpoints, events, receiver, sender } = this.#parts
+    trace(native, 'is closing')
     // A peer that has just come is owed what was sent since.
     events.take()
     const { messagesLost } = native.stats()
@@ -88,11 +90,11 @@ export class Closing {
     const stats = native.stats()
     await events.allTold()
     endpoints.end()
+    const unsent = stats.unsentMessages + stats.messagesLost - messagesLost
+    trace(native, 'is closed, with %d unsent', unsent)
     // In the context of the call of close(), as this is.
     events.tellClosed()
-    return {
-      unsent: stats.unsentMessages + stats.messagesLost - messagesLost
-    }
+    return { unsent }
   }
 
   /**

@@ -1,4 +1,5 @@
 import { EndpointContext } from './asyncContext'
+import { trace } from './diagnostics'
 import { NNG, NngError } from './errors'
 import type { NativeEvent, NativePeer, NativeSocket } from './native'
 import { checkBoolean, type DialOptions, type WaitOptions } from './options'
@@ -123,6 +124,7 @@ export class Endpoints {
           : url
       return { endpoint: this.#add(id, false, context, real), url: real }
     } catch (error) {
+      trace(this.#native, 'cannot listen at %s: %s', url, reason(error))
       context.emitDestroy()
       throw error
     } finally {
@@ -139,6 +141,7 @@ export class Endpoints {
     this.#checkOpen('dial', url)
     const id = this.#native.dial(dialUrl(address), retry)
     if (id < 0) throw new NngError(-id, 'dial', { address: url })
+    trace(this.#native, 'dials %s', url)
     const context = this.#newContext('Dialer')
     if (!retry) {
       const pending = new Pending<void>(
@@ -153,6 +156,7 @@ export class Endpoints {
       try {
         await pending.promise
       } catch (error) {
+        trace(this.#native, 'cannot dial %s: %s', url, reason(error))
         context.emitDestroy()
         throw error
       }
@@ -235,10 +239,11 @@ export class Endpoints {
   }
 
   /** It is closed, and the end of its connection was told. */
-  forget({ id, dialer, context }: OpenEndpoint): void {
+  forget({ id, dialer, context, url }: OpenEndpoint): void {
     // The socket can have been closed meanwhile.
     if (!this.#open.delete(keyOf(id, dialer))) return
     context.emitDestroy()
+    trace(this.#native, 'closed the %s %s', dialer ? 'dialer' : 'listener', url)
     this.#updateKeepAlive()
   }
 
@@ -297,6 +302,7 @@ export class Endpoints {
     url: string
   ): OpenEndpoint {
     const endpoint = { id, dialer, context, url }
+    trace(this.#native, 'has the %s %s', dialer ? 'dialer' : 'listener', url)
     this.#open.set(keyOf(id, dialer), endpoint)
     this.#updateKeepAlive()
     return endpoint
@@ -314,6 +320,11 @@ export class Endpoints {
     if (busy && (this.#referenced || this.#stopped)) this.#native.keepAlive()
     else this.#native.letGo()
   }
+}
+
+/** In a line; what a signal is aborted with can be anything. */
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : `a ${typeof error}`
 }
 
 /** Listeners and dialers are numbered apart, from 1 on. */

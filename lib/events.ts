@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type { EndpointContext } from './asyncContext'
 import { attempt } from './attempt'
 import type { Endpoints, OpenEndpoint } from './endpoints'
+import { channels, trace } from './diagnostics'
 import { NNG } from './errors'
 import { NativeEventType, type NativeEvent, type NativeSocket } from './native'
 import { toPeer, type Peer } from './peer'
@@ -197,6 +198,8 @@ export class Events {
         this.#tell(() => {
           this.#peer = peer
           this.#context = context
+          trace(this.#native, 'has the peer %s', peer.url)
+          channels.connect.publish({ socket: this.#emitter, peer })
           this.#emitter.emit('connect', peer)
         }, context)
         break
@@ -215,6 +218,8 @@ export class Events {
             this.#context = undefined
             for (const resolve of this.#waitForEnd ?? []) resolve()
             this.#waitForEnd = undefined
+            trace(this.#native, 'has lost the peer %s: %s', peer.url, reason)
+            channels.disconnect.publish({ socket: this.#emitter, peer, reason })
             this.#emitter.emit('disconnect', peer, reason)
           },
           context
@@ -230,10 +235,11 @@ export class Events {
           this.#tell(() => this.#endpoints.onDialed(endpoint, NNG.EPROTO))
         }
         const reason = protocol ? 'protocol' : 'busy'
-        this.#tell(
-          () => this.#emitter.emit('reject', peer, reason),
-          this.#endpoints.contextOf(event.peer!)
-        )
+        this.#tell(() => {
+          trace(this.#native, 'rejects the peer %s: %s', peer.url, reason)
+          channels.reject.publish({ socket: this.#emitter, peer, reason })
+          this.#emitter.emit('reject', peer, reason)
+        }, this.#endpoints.contextOf(event.peer!))
         break
       }
       case NativeEventType.dialed:

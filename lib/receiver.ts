@@ -1,4 +1,5 @@
 import { arena } from './arena'
+import { channels, tellMessage } from './diagnostics'
 import { NNG, NngError, at, callSite } from './errors'
 import type { NativeSocket } from './native'
 import { checkNames, type WaitOptions } from './options'
@@ -48,6 +49,7 @@ interface Waiter {
 export class Receiver {
   readonly #native: NativeSocket
   readonly #timeout: number
+  readonly #socket: object
   readonly #yielding = new Yielding()
   // In order of arrival; a Set, since any of them may leave the line.
   // Made when it is needed, as all such here: an idle socket shall cost little.
@@ -63,8 +65,10 @@ export class Receiver {
   #armed = false
   #closed = false
 
-  constructor(native: NativeSocket, timeout: number) {
+  /** @param socket whose messages they are */
+  constructor(native: NativeSocket, timeout: number, socket: object) {
     this.#native = native
+    this.#socket = socket
     this.#timeout = timeout
   }
 
@@ -223,8 +227,11 @@ export class Receiver {
 
   #next(): Buffer | undefined {
     if (!this.#filled(1)) return undefined
-    const message = this.#batch[this.#head]
+    const message = this.#batch[this.#head]!
     this.#batch[this.#head++] = GONE
+    if (channels.receive.hasSubscribers) {
+      tellMessage(channels.receive, this.#socket, message)
+    }
     return message
   }
 
@@ -246,6 +253,11 @@ export class Receiver {
       part = part.slice(this.#head, end)
       this.#batch.fill(GONE, this.#head, end)
       this.#head += part.length
+    }
+    if (channels.receive.hasSubscribers) {
+      for (const message of part) {
+        tellMessage(channels.receive, this.#socket, message)
+      }
     }
     if (this.#large) for (const { length } of part) this.#bytes += length
     return part

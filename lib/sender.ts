@@ -7,6 +7,7 @@ import {
   type Bytes,
   type MessageData
 } from './bytes'
+import { channels, tellMessage } from './diagnostics'
 import {
   NNG,
   NngError,
@@ -64,6 +65,7 @@ export class Sender {
   readonly #native: NativeSocket
   readonly #timeout: number
   readonly #maxSize: number
+  readonly #socket: object
   readonly #yielding = new Yielding()
   // Made when they are needed: an idle socket shall cost little.
   #waiting: Map<number, Pending<void>> | undefined
@@ -76,8 +78,15 @@ export class Sender {
   #stuckAt = -1
   #closed = false
 
-  constructor(native: NativeSocket, timeout: number, maxSize: number) {
+  /** @param socket whose messages they are */
+  constructor(
+    native: NativeSocket,
+    timeout: number,
+    maxSize: number,
+    socket: object
+  ) {
     this.#native = native
+    this.#socket = socket
     this.#timeout = timeout
     this.#maxSize = maxSize
   }
@@ -104,7 +113,7 @@ export class Sender {
         return this.#failed(NNG.ETIMEDOUT, entry)
       case SEND_QUEUED:
         checkNames(options)
-        return this.#wait({ signal, timeout }, entry)
+        return this.#tellWhenSent(bytes, this.#wait({ signal, timeout }, entry))
       default:
         return this.#failed(-status, entry)
     }
@@ -271,9 +280,13 @@ export class Sender {
   }
 
   #send(bytes: Bytes, size: number, queue: boolean): number {
-    return outbox.put(this.#native, bytes, size)
+    const status = outbox.put(this.#native, bytes, size)
       ? SEND_ACCEPTED
       : this.#native.send(bytes, queue)
+    if (channels.send.hasSubscribers && status === SEND_ACCEPTED) {
+      tellMessage(channels.send, this.#socket, bytes)
+    }
+    return status
   }
 
   /**
@@ -281,6 +294,7 @@ export class Sender {
    * first that found no room.
    */
   #sendBatch(list: readonly Bytes[], next: number, end: number): number {
+    const first = next
     while (next < end && this.waiting === 0) {
       next = outbox.putMany(this.#native, list, next, end)
       if (next === end) break
@@ -288,6 +302,11 @@ export class Sender {
       const sent = this.#native.sendMany(list, next, end)
       if (sent === next) break
       next = sent
+    }
+    if (channels.send.hasSubscribers) {
+      for (let i = first; i < next; i++) {
+        tellMessage(channels.send, this.#socket, list[i]!)
+      }
     }
     return next
   }
@@ -308,6 +327,17 @@ export class Sender {
     })
     ;(this.#waiting ??= new Map()).set(number, pending)
     return pending.promise
+  }
+
+  /** One that waits in line is sent when its call is settled. */
+  #tellWhenSent(data: Bytes, sent: Promise<void>): Promise<void> {
+    if (channels.send.hasSubscribers) {
+      sent.then(
+        () => tellMessage(channels.send, this.#socket, data),
+        () => {}
+      )
+    }
+    return sent
   }
 
   #flush(): void {

@@ -102,11 +102,12 @@ export class PairSocket
     super()
     const resolved = checked(PairSocket, () => resolveOptions(options))
     this.#native = checked(PairSocket, () => open(toNativeOptions(resolved)))
-    this.#receiver = new Receiver(this.#native, resolved.recvTimeout)
+    this.#receiver = new Receiver(this.#native, resolved.recvTimeout, this)
     this.#sender = new Sender(
       this.#native,
       resolved.sendTimeout,
-      resolved.maxMessageSize
+      resolved.maxMessageSize,
+      this
     )
     this.#endpoints = new Endpoints(this.#native, this)
     this.#events = new Events(this.#native, this.#endpoints, this)
@@ -423,7 +424,9 @@ export class PairSocket
    * `endpoints` and, as `counts`, what `stats()` gives.
    */
   [inspectCustom](...args: InspectArguments): string {
-    return showObject(this, 'PairSocket', () => this.#properties(), args)
+    // The prototype, which can be shown as well, has nothing of a socket.
+    const properties = () => (#native in this ? this.#properties() : {})
+    return showObject(this, 'PairSocket', properties, args)
   }
 
   /**
@@ -437,8 +440,6 @@ export class PairSocket
   }
 
   #properties(): object {
-    // The prototype, which can be shown as well.
-    if (!(#native in this)) return {}
     return {
       ...ownProperties(this),
       state: this.#state(),

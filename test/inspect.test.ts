@@ -41,6 +41,11 @@ test('depth, style, and what a class adds are respected', () => {
 })
 
 test('the prototype and what inherits from it can be shown', () => {
-  expect(inspect(PairSocket.prototype)).toBe('PairSocket {}')
+  // Of a prototype, util.inspect does not ask.
+  expect(() => inspect(PairSocket.prototype)).not.toThrow()
+  const { prototype } = PairSocket
+  expect(prototype[inspect.custom](2, { stylize: String }, inspect)).toBe(
+    'PairSocket {}'
+  )
   expect(inspect(Object.create(PairSocket.prototype))).toBe('PairSocket {}')
 })

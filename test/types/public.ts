@@ -285,6 +285,7 @@ export function events(sock: PairSocket): void {
   const emitter: EventEmitter<PairSocketEvents> = sock
   const names: { [Name in keyof PairSocketEvents]: true } = {
     connect: true,
+    message: true,
     disconnect: true,
     reject: true,
     close: true
