@@ -134,11 +134,13 @@ export class Receiver {
     maxBytes: number,
     tell: (message: Buffer) => boolean
   ): number {
+    const tells = channels.receive.hasSubscribers
     let bytes = 0
     while (max-- > 0 && bytes < maxBytes && this.#head < this.#batch.length) {
       const message = this.#batch[this.#head]!
       this.#batch[this.#head++] = GONE
       bytes += message.length
+      if (tells) tellMessage(channels.receive, this.#socket, message)
       if (!tell(message)) break
     }
     return bytes

@@ -7,10 +7,12 @@
 // is killed. The first two end with exit code 0 if nothing was missing.
 
 import { createRequire } from 'node:module'
-import { workerData } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { Account, receive, send } from './exchange.mjs'
 
 const { PairSocket } = createRequire(import.meta.url)('../../dist')
+
+parentPort?.postMessage('loaded')
 
 const [mode, url, name] = workerData ?? process.argv.slice(2)
 const sender = Number(name)

@@ -90,6 +90,8 @@ async function hostOfWorkers(host, url) {
   for (let sender = 1; !over; sender++) {
     const worker = new Worker(PEER, { workerData: ['floods', url, sender] })
     worker.on('error', failed)
+    // A worker that is ended while Node reads its module leaves that file open.
+    await once(worker, 'message')
     await sleep(Math.random() * 3000)
     await worker.terminate()
   }
