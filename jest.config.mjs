@@ -6,10 +6,14 @@ import { availableParallelism } from 'node:os'
 
 // The same everywhere: not run again with the engine on its own thread.
 const WITHOUT_AN_ENGINE = [
+  '/test/bench',
   '/test/command',
+  '/test/debugging',
   '/test/docs',
   '/test/errors',
+  '/test/examples',
   '/test/package/',
+  '/test/tutorial',
   '/test/types'
 ]
 

@@ -52,6 +52,8 @@ const steps = [
   { name: 'eslint', command: ['eslint', '--max-warnings=0', '.'] },
   { name: 'prettier', command: ['prettier', '--check', '.'] },
   { name: 'tsc', command: ['tsc', '-p', 'test', '--noEmit'] },
+  // Against the built package.
+  { name: 'tsc examples', command: ['tsc', '-p', 'examples'] },
   {
     name: 'clang-format',
     command: [
@@ -59,7 +61,8 @@ const steps = [
       '--dry-run',
       '-Werror',
       ...files('binding', '.c', '.cc', '.h'),
-      ...files('test', '.c', '.cc', '.h')
+      ...files('test', '.c', '.cc', '.h'),
+      ...files('examples', '.c')
     ]
   },
   ...(workflows.length > 0
