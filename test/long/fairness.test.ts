@@ -1,15 +1,15 @@
 import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { PairSocket } from '../lib'
-import { inProcess } from './support/childProcess'
-import { RawPeer, SP_HEADER, address, frame } from './support/rawPeer'
+import type { PairSocket } from '../../lib'
+import { inProcess } from '../support/childProcess'
+import { RawPeer, SP_HEADER, address, frame } from '../support/rawPeer'
 import {
   connectedPair,
   freeUrl,
   socket,
   transports
-} from './support/transports'
-import { until } from './support/until'
+} from '../support/transports'
+import { until } from '../support/until'
 
 /** Counts the turns of the event loop while a promise is pending. */
 async function turnsDuring(promise: Promise<unknown>): Promise<number> {
@@ -95,7 +95,7 @@ describe.each(transports)('the event loop turns over %s', (transport) => {
 
 // Another process that never stops sending, and never has to wait long.
 const flood = (
-  { lib, once }: import('./support/childProcess').Tools,
+  { lib, once }: import('../support/childProcess').Tools,
   url: string,
   size: number
 ) => {
@@ -156,7 +156,7 @@ describe.each(transports)('a flood over %s', (transport) => {
 
 /** A child that sends the same messages for ever, and never hangs up. */
 const floodWithFrames = (
-  { net }: import('./support/childProcess').Tools,
+  { net }: import('../support/childProcess').Tools,
   to: import('node:net').NetConnectOpts,
   header: string,
   frame: string
