@@ -3,8 +3,8 @@
 //   recv      await send() and await recv(), a message at a time
 //   iterate   await send(), and for await on the other side
 //   many      sendMany() and recvMany()
-//   message   trySend(), await send() where there is no room, and a listener
-//             for 'message': no promise for a message, as with node:net
+//   message   sendMany(), and a listener for 'message': no promise for a
+//             message, as with node:net
 //
 // and, for round trips, in the other ways in which programs ask:
 //
@@ -99,13 +99,7 @@ class Batched extends Awaited {
   }
 }
 
-class Listening extends Awaited {
-  async sendAll(payload, count) {
-    const { sock } = this
-    for (let i = 0; i < count; i++)
-      if (!sock.trySend(payload)) await sock.send(payload)
-  }
-
+class Listening extends Batched {
   async recvAll(tally) {
     const { sock } = this
     return new Promise((resolve) => {
