@@ -1,7 +1,7 @@
 // The framing and the two queues of a socket (binding/core), by themselves, on
 // a connection that is made up here: it gives and takes bytes in pieces of any
-// size, ends anywhere, and there may be no memory. test/long/queues.test.ts builds
-// and runs it:
+// size, ends anywhere, and there may be no memory. test/long/queues.test.ts
+// builds and runs it:
 //
 //   queues <seed> <schedules>
 //
