@@ -4,14 +4,19 @@
 
 import { availableParallelism } from 'node:os'
 
-// The same everywhere: not run again with the engine on its own thread.
-const WITHOUT_AN_ENGINE = [
+// The same everywhere, or of the loop driver alone: not run again with the engine
+// on its own thread.
+const NOT_ON_A_THREAD = [
   '/test/bench',
   '/test/command',
   '/test/debugging',
   '/test/docs',
   '/test/errors',
   '/test/examples',
+  '/test/long/busy-poll',
+  '/test/long/instances',
+  '/test/long/queues',
+  '/test/long/soak',
   '/test/package/',
   '/test/tutorial',
   '/test/types'
@@ -23,7 +28,7 @@ export const common = {
   rootDir: import.meta.dirname,
   testPathIgnorePatterns: [
     '/node_modules/',
-    ...(process.env.NNG_PAIR_DRIVER === 'thread' ? WITHOUT_AN_ENGINE : [])
+    ...(process.env.NNG_PAIR_DRIVER === 'thread' ? NOT_ON_A_THREAD : [])
   ],
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'test/tsconfig.json' }] }
 }

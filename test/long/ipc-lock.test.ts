@@ -11,14 +11,14 @@ import {
   ordinary,
   root,
   type Account
-} from './support/accounts'
-import { inProcessUnder } from './support/childProcess'
-import type { Run } from './support/command'
-import { leaveDeadListener } from './support/deadListener'
-import { canPreload, preloading } from './support/preload'
-import { untilStopped } from './support/stopped'
-import { Starters, expectReaches } from './support/starters'
-import { tempFolder } from './support/tempFolder'
+} from '../support/accounts'
+import { inProcessUnder } from '../support/childProcess'
+import type { Run } from '../support/command'
+import { leaveDeadListener } from '../support/deadListener'
+import { canPreload, preloading } from '../support/preload'
+import { untilStopped } from '../support/stopped'
+import { Starters, expectReaches } from '../support/starters'
+import { tempFolder } from '../support/tempFolder'
 
 const onLinux = process.platform === 'linux'
 const describeOnLinux = onLinux ? describe : describe.skip
