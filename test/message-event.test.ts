@@ -306,6 +306,47 @@ describe.each(transports)("on('message') over %s", (transport) => {
     expect(log).toEqual(expected)
   })
 
+  // With an engine on its own thread, all of this has happened when the listener
+  // is done.
+  test('a peer that went and the next one are told apart by a listener that was busy', async () => {
+    const sock = socket({ recvBuffer: 8192 })
+    const { url } = await sock.listen(freeUrl(transport))
+    const log: string[] = []
+    const all = new Promise<void>((resolve) => {
+      sock
+        .on('connect', () => log.push('connect'))
+        .on('disconnect', () => log.push('disconnect'))
+        .on('message', (message) => {
+          if (log.push(String(message)) === 2) {
+            const never = new Int32Array(new SharedArrayBuffer(4))
+            Atomics.wait(never, 0, 0, 500)
+          }
+          if (String(message) === 'next') resolve()
+        })
+    })
+    const peers = inProcess(async ({ lib, once }, url) => {
+      const first = new lib.PairSocket()
+      await first.dial(url)
+      await first.sendMany(Array.from({ length: 3000 }, (_, i) => String(i)))
+      await first.close()
+      const next = new lib.PairSocket({ reconnectMin: 1, reconnectMax: 1 })
+      await next.dial(url)
+      await next.send('next')
+      await once(next, 'disconnect')
+      await next.close()
+    }, url)
+    await all
+    await sock.close()
+    expect(await ending(peers)).toEqual({ code: 0, signal: null })
+    expect(log.slice(0, -1)).toEqual([
+      'connect',
+      ...numbers(0, 3000),
+      'disconnect',
+      'connect',
+      'next'
+    ])
+  })
+
   test('the end of a connection is told when nobody listens any more', async () => {
     const { listening, dialing } = await connectedPair(transport, {
       listening: { recvBuffer: 8192 }
