@@ -296,11 +296,13 @@ class Peer {
   bool ended() const { return ended_; }
   // What it has sent may never have arrived.
   bool was_reset() const { return reset_; }
-  const Bytes& sent() const { return sent_; }
-  bool has_left() const { return !outgoing_.empty(); }
+  // What it has to say; so many bytes of it have been sent.
+  const Bytes& said() const { return said_; }
+  size_t sent() const { return sent_; }
+  bool has_left() const { return sent_ < said_.size(); }
 
   void Say(const Bytes& bytes) {
-    outgoing_.insert(outgoing_.end(), bytes.begin(), bytes.end());
+    said_.insert(said_.end(), bytes.begin(), bytes.end());
   }
   void SayFrame(const Bytes& body) {
     uint8_t head[nng_pair::kMaxHead];
@@ -312,12 +314,10 @@ class Peer {
 
   // Writes a piece of what it has to say, as far as the kernel takes it.
   void Push(size_t size) {
-    if (ended_ || outgoing_.empty()) return;
-    size = std::min(size, outgoing_.size());
-    const ssize_t n = send(fd_, outgoing_.data(), size, MSG_NOSIGNAL);
-    if (n <= 0) return;
-    sent_.insert(sent_.end(), outgoing_.begin(), outgoing_.begin() + n);
-    outgoing_.erase(outgoing_.begin(), outgoing_.begin() + n);
+    if (ended_ || !has_left()) return;
+    size = std::min(size, said_.size() - sent_);
+    const ssize_t n = send(fd_, said_.data() + sent_, size, MSG_NOSIGNAL);
+    if (n > 0) sent_ += static_cast<size_t>(n);
   }
 
   // Reads up to so many bytes. Returns whether there were any.
@@ -414,8 +414,8 @@ class Peer {
 
   Subject& subject_;
   int fd_ = -1;
-  Bytes outgoing_;  // to be sent
-  Bytes sent_;
+  Bytes said_;
+  size_t sent_ = 0;
   Bytes read_;
   size_t parsed_ = 0;
   bool has_header_ = false;
@@ -436,10 +436,11 @@ struct Expected {
   std::vector<Message> messages;
 };
 
-Expected Read(const Bytes& sent, bool ipc) {
+Expected Expect(const Peer& peer, bool ipc) {
   Expected expected;
-  const size_t n = std::min(sent.size(), kHeader.size());
-  if (!std::equal(sent.begin(), sent.begin() + n, kHeader.begin())) {
+  const uint8_t* sent = peer.said().data();
+  const size_t n = std::min(peer.sent(), kHeader.size());
+  if (!std::equal(sent, sent + n, kHeader.begin())) {
     // A wrong byte is seen when the header is complete.
     expected.broken = n == kHeader.size();
     return expected;
@@ -449,7 +450,7 @@ Expected Read(const Bytes& sent, bool ipc) {
   size_t at = n;
   for (;;) {
     const size_t head = ipc ? 9 : 8;
-    const size_t there = sent.size() - at;
+    const size_t there = peer.sent() - at;
     if (ipc && there > 0 && sent[at] != 1) {
       expected.broken = true;
       return expected;
@@ -532,8 +533,7 @@ class Session {
   void ClosePeer() {
     // After a reset nobody can tell whether the socket will still hear of a
     // peer that it has not heard of yet.
-    if (connects_ > 0 || !Read(peer_.sent(), subject_.ipc).accepted)
-      peer_.Close();
+    if (connects_ > 0 || !Expect(peer_, subject_.ipc).accepted) peer_.Close();
   }
 
   // The peer says the rest, and leaves if it has not yet. Then the socket has
@@ -546,7 +546,7 @@ class Session {
     if (!peer_.ended()) peer_.Finish();
     // It is gone once the socket has told so. Who was no peer yet is turned
     // away, or has left without being heard of.
-    const Expected expected = Read(peer_.sent(), subject_.ipc);
+    const Expected expected = Expect(peer_, subject_.ipc);
     if (expected.accepted && !peer_.was_reset()) {
       while (connects_ == 0) Move();
     }
@@ -561,11 +561,11 @@ class Session {
   }
 
   void Judge(const Expected& expected) {
-    const Bytes& sent = peer_.sent();
+    const Bytes& said = peer_.said();
     CHECK(taken_.size() <= expected.messages.size());
     for (size_t i = 0; i < taken_.size(); i++) {
       const Expected::Message& message = expected.messages[i];
-      const auto begin = sent.begin() + static_cast<ptrdiff_t>(message.at);
+      const auto begin = said.begin() + static_cast<ptrdiff_t>(message.at);
       CHECK(taken_[i].size() == message.size);
       CHECK(std::equal(taken_[i].begin(), taken_[i].end(), begin));
     }
@@ -595,7 +595,7 @@ class Session {
   const std::vector<Bytes>& taken() const { return taken_; }
 
  private:
-  bool Broken() const { return Read(peer_.sent(), subject_.ipc).broken; }
+  bool Broken() const { return Expect(peer_, subject_.ipc).broken; }
 
   Subject& subject_;
   Peer peer_;
