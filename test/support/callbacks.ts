@@ -15,6 +15,10 @@ export interface Scene extends Tools {
   /** A new URL to listen at, and one where nobody listens. */
   freshUrl: () => string
   nobody: string
+  /** Acts in the finalizer of one of the objects that `make` makes. */
+  finalized: (make: () => object | Promise<object>) => Promise<void>
+  /** Subscribes to a diagnostics channel for what it tells next. */
+  subscribeOnce: (channel: string, subscriber: () => void) => void
 }
 
 /**
@@ -81,12 +85,35 @@ export async function setScene(
   }
   await receivesMore(bystander, 100)
 
+  const finalized: Scene['finalized'] = async (make) => {
+    let collected = false
+    const registry = new FinalizationRegistry(() => {
+      if (collected) return
+      collected = true
+      act()
+    })
+    while (!collected) {
+      registry.register(await make(), undefined)
+      tools.collectGarbage()
+      await turn()
+    }
+  }
+  const subscribeOnce: Scene['subscribeOnce'] = (channel, subscriber) => {
+    const once = () => {
+      tools.diagnostics.unsubscribe(channel, once)
+      subscriber()
+    }
+    tools.diagnostics.subscribe(channel, once)
+  }
+
   const scene: Scene = {
     ...tools,
     lib: { ...lib, PairSocket: Remembered },
     act,
     pair,
     freshUrl,
+    finalized,
+    subscribeOnce,
     nobody: at.startsWith('tcp') ? 'tcp://127.0.0.1:1' : `${at}.nobody`
   }
   const open = (sock: PairSocket) => !sock.closed && sock.peer !== undefined
@@ -150,6 +177,31 @@ export const callbacks: Record<string, Callback> = {
     const [one] = await pair()
     one.on('close', act)
     void one.close()
+  },
+  message: async ({ act, pair }) => {
+    const [one, other] = await pair()
+    other.once('message', act)
+    await one.send('a')
+  },
+  'message, in the middle of many': async ({ act, pair }) => {
+    const [one, other] = await pair()
+    let count = 0
+    other.on('message', () => {
+      if (++count === 2000) act()
+    })
+    await one.sendMany(Array<string>(3000).fill('one of many'))
+  },
+  'message, of one that was there already': async ({ act, pair, turn }) => {
+    const [one, other] = await pair()
+    await one.send('a')
+    while (other.stats().unreadMessages === 0) await turn()
+    other.once('message', act)
+  },
+  'disconnect behind the last message': async ({ act, pair }) => {
+    const [one, other] = await pair()
+    other.once('disconnect', act).on('message', () => {})
+    await one.sendMany(['a', 'b', 'c'])
+    await one.close()
   },
 
   // Promises.
@@ -443,6 +495,31 @@ export const callbacks: Record<string, Callback> = {
     })
   },
 
+  // Channels of node:diagnostics_channel, which tell of every socket.
+
+  'a subscriber of connect': async ({ act, pair, subscribeOnce }) => {
+    subscribeOnce('nng-pair:connect', act)
+    await pair()
+  },
+  'a subscriber of disconnect': async ({ act, pair, subscribeOnce }) => {
+    const [one] = await pair()
+    subscribeOnce('nng-pair:disconnect', act)
+    await one.close()
+  },
+  'a subscriber of reject': async ({ lib, act, pair, subscribeOnce }) => {
+    const [one] = await pair()
+    subscribeOnce('nng-pair:reject', act)
+    const { url } = await one.listen('tcp://127.0.0.1:0')
+    const dialer = await new lib.PairSocket().dial(url)
+    await dialer.close()
+  },
+  'a subscriber of send': ({ act, subscribeOnce }) => {
+    subscribeOnce('nng-pair:send', act)
+  },
+  'a subscriber of receive': ({ act, subscribeOnce }) => {
+    subscribeOnce('nng-pair:receive', act)
+  },
+
   // Around the socket.
 
   'a hook of an async resource': async ({ act, createHook, pair }) => {
@@ -463,33 +540,14 @@ export const callbacks: Record<string, Callback> = {
     void other.recv()
     await one.send('a')
   },
-  'a finalizer of a socket': async ({ lib, act, collectGarbage, turn }) => {
-    let collected = false
-    const registry = new FinalizationRegistry(() => {
-      if (collected) return
-      collected = true
-      act()
-    })
-    for (let i = 0; !collected; i++) {
-      registry.register(new lib.PairSocket(), i)
-      collectGarbage()
-      await turn()
-    }
-  },
-  'a finalizer of a message': async ({ act, collectGarbage, pair, turn }) => {
+  'a finalizer of a socket': ({ lib, finalized }) =>
+    finalized(() => new lib.PairSocket()),
+  'a finalizer of a message': async ({ finalized, pair }) => {
     const [one, other] = await pair()
-    let collected = false
-    const registry = new FinalizationRegistry(() => {
-      if (collected) return
-      collected = true
-      act()
-    })
-    for (let i = 0; !collected; i++) {
+    await finalized(async () => {
       await one.send(Buffer.alloc(10_000))
-      registry.register(await other.recv(), i)
-      collectGarbage()
-      await turn()
-    }
+      return other.recv()
+    })
   },
   'a timer while calls wait': async ({ act, pair }) => {
     const [one] = await pair()

@@ -8,6 +8,7 @@ export interface Tools {
   /** Has V8 collect what it can, at once. */
   collectGarbage: () => void
   createHook: typeof import('node:async_hooks').createHook
+  diagnostics: typeof import('node:diagnostics_channel')
   fs: typeof import('node:fs')
   net: typeof import('node:net')
   once: typeof import('node:events').once

@@ -2,6 +2,7 @@
 // the way to hand on another such function to a worker thread.
 
 const { AsyncLocalStorage, createHook } = require('node:async_hooks')
+const diagnostics = require('node:diagnostics_channel')
 const { once } = require('node:events')
 const fs = require('node:fs')
 const net = require('node:net')
@@ -39,6 +40,7 @@ exports.tools = {
   AsyncLocalStorage,
   collectGarbage,
   createHook,
+  diagnostics,
   fs,
   net,
   once,
