@@ -34,6 +34,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -54,12 +55,13 @@ using nng_pair::SendQueue;
 using nng_pair::Socket;
 using Bytes = std::vector<uint8_t>;
 
-#define CHECK(condition)                                                   \
-  do {                                                                     \
-    if (!(condition)) {                                                    \
-      std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                        \
-    }                                                                      \
+#define CHECK(condition)                                                 \
+  do {                                                                   \
+    if (!(condition)) {                                                  \
+      std::fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, \
+                   #condition, errno);                                   \
+      std::abort();                                                      \
+    }                                                                    \
   } while (0)
 
 constexpr size_t kMaxMessage = 100'000;
@@ -246,7 +248,16 @@ void RemovePaths() {
       unlink(reinterpret_cast<sockaddr_un*>(&subject->address)->sun_path);
 }
 
+// libFuzzer's clock shall not break off a connect() that has to wait.
+void RestartAfterAlarms() {
+  struct sigaction alarm;
+  CHECK(sigaction(SIGALRM, nullptr, &alarm) == 0);
+  alarm.sa_flags |= SA_RESTART;
+  CHECK(sigaction(SIGALRM, &alarm, nullptr) == 0);
+}
+
 void OpenSubjects() {
+  RestartAfterAlarms();
   loop = std::make_shared<Loop>();
   for (size_t index = 0; index < 8; index++) {
     auto subject = std::make_unique<Subject>();
