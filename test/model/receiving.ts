@@ -3,11 +3,17 @@ import type { Calls } from './calls'
 import type { Cancel } from './model'
 import { messages } from './peers'
 
+/** The messages that a listener for them is about to get (docs/api.md). */
+const MOST_ABOUT_TO_BE_TOLD = 256
+
 /** A call that asks for messages, and what it got. */
 interface Take {
   readonly begun: number
-  /** Of an iterator: its results come a little later than those of recv(). */
-  readonly iterates: boolean
+  /**
+   * Of an iterator, whose results come a little later than those of recv(), or
+   * an event, which comes a little earlier.
+   */
+  readonly apart: boolean
   settled: number
   messages: Buffer[]
 }
@@ -17,16 +23,19 @@ export class Receiving {
   readonly #sock: PairSocket
   readonly #calls: Calls
   readonly #takes: Take[] = []
+  #listener: ((message: Buffer) => void) | undefined
+  /** How many had come with the last message that it was about to get. */
+  #aboutToBeTold = 0
 
   constructor(sock: PairSocket, calls: Calls) {
     this.#sock = sock
     this.#calls = calls
   }
 
-  #beginTake(iterates = false): Take {
+  #beginTake(apart = false): Take {
     const take: Take = {
       begun: this.#calls.now(),
-      iterates,
+      apart,
       settled: Infinity,
       messages: []
     }
@@ -80,6 +89,40 @@ export class Receiving {
     await iterator.return()
   }
 
+  /**
+   * Listens for so many messages, or does so no longer. Every call that has
+   * begun before an event is served before it, or never.
+   */
+  listen(count: number, told: (message: Buffer) => void): void {
+    if (this.#listener !== undefined) return this.#listenNoMore()
+    this.#listener = (message) => {
+      this.#settleTake(this.#beginTake(true), [message])
+      if (--count === 0) this.#listenNoMore()
+      if (this.#sock.closed) this.#calls.fail('a message is told after close()')
+      told(message)
+    }
+    this.#sock.on('message', this.#listener)
+  }
+
+  #listenNoMore(): void {
+    this.#sock.off('message', this.#listener!)
+    this.#listener = undefined
+    const { unreadMessages } = this.#sock.stats()
+    this.#aboutToBeTold =
+      this.#given() + Math.min(unreadMessages, MOST_ABOUT_TO_BE_TOLD)
+  }
+
+  /** How many are there besides those read ahead, since the listener has left. */
+  get leftByListener(): number {
+    return Math.max(0, this.#aboutToBeTold - this.#given())
+  }
+
+  /** How many the socket has given: a promise may tell us of it later. */
+  #given(): number {
+    const { messagesReceived, unreadMessages } = this.#sock.stats()
+    return messagesReceived - unreadMessages
+  }
+
   /** What was received, in the order of the calls. */
   get taken(): Buffer[] {
     return this.#takes.flatMap((take) => take.messages)
@@ -100,7 +143,7 @@ export class Receiving {
 
   checkOrder(): void {
     const served = this.#takes.filter(
-      (take) => take.messages.length > 0 && !take.iterates
+      (take) => take.messages.length > 0 && !take.apart
     )
     served.forEach((take, i) => {
       if (i > 0 && take.settled < served[i - 1]!.settled) {

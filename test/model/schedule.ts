@@ -14,6 +14,7 @@ export type Step =
   | { do: 'recvMany'; max: number; cancel: Cancel }
   | { do: 'tryRecv' }
   | { do: 'iterate'; count: number }
+  | { do: 'listen'; count: number }
   | { do: 'turns'; count: number }
   | { do: 'peer comes'; kind: PeerKind; reads: boolean; listens: boolean }
   | { do: 'peer sends'; sizes: number[]; cut: number }
@@ -115,6 +116,13 @@ const step: Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('iterate' as const),
       count: fc.integer({ min: 1, max: 4 })
+    })
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('listen' as const),
+      count: fc.constantFrom(1, 3, 1000)
     })
   },
   {

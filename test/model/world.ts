@@ -197,6 +197,8 @@ export class World {
       case 'iterate':
         this.#calls.pending(this.#receiving.iterate(step.count))
         return
+      case 'listen':
+        return this.#listen(step.count)
       case 'turns':
         for (let i = 0; i < step.count; i++) await turn()
         this.#checkStats()
@@ -216,6 +218,19 @@ export class World {
       case 'reopen':
         return this.#reopen()
     }
+  }
+
+  /** A peer that comes later is told of before its messages, and after them. */
+  #listen(count: number): void {
+    const before = this.#visits.length
+    this.#receiving.listen(count, (message) => {
+      if (message.length === 0) return
+      const [id] = messages.check(message)
+      const { ended, pieces } = this.#visits[id - 1]!
+      if (id > before && ended >= pieces.length) {
+        this.#fail(`a message of peer ${id}, which is not connected`)
+      }
+    })
   }
 
   // Peers.
@@ -555,7 +570,8 @@ export class World {
     // Nothing was lost: what has not been received yet is what comes next.
     const next = first.line.sizes.slice(taken)
     if (stats.unreadMessages > next.length) fail('more than were sent')
-    if (!mayBeUnread(next.slice(0, stats.unreadMessages), recvBuffer)) {
+    const room = recvBuffer + this.#receiving.leftByListener
+    if (!mayBeUnread(next.slice(0, stats.unreadMessages), room)) {
       fail('too many read ahead')
     }
   }
