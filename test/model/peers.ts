@@ -216,7 +216,7 @@ class RawAgent implements Peer {
   }
 
   async #until(condition: () => boolean): Promise<void> {
-    while (!condition()) await turn()
+    while (!condition() && !this.#ended) await turn()
   }
 
   hasSent(count: number): Promise<void> {
@@ -232,7 +232,7 @@ class RawAgent implements Peer {
   }
 
   parted(): Promise<void> {
-    return this.#until(() => this.#ended || this.#raw.socket.closed)
+    return this.#until(() => this.#raw.socket.closed)
   }
 
   async leave(how: Farewell): Promise<void> {

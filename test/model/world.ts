@@ -49,6 +49,8 @@ export class World {
   #closeEvents = 0
   #rejects = 0
   #changed = () => {}
+  /** Nobody waits for its steps any more. */
+  #over = false
 
   constructor(schedule: Schedule, transport: Transport, patience: number) {
     this.#schedule = schedule
@@ -85,6 +87,7 @@ export class World {
   }
 
   async #cleanUp(): Promise<void> {
+    this.#over = true
     const left = [
       this.#sock.close({ timeout: 0 }),
       ...this.#visits.map(({ peer }) => peer.end())
@@ -164,6 +167,7 @@ export class World {
 
   async #until(condition: () => boolean): Promise<void> {
     while (!condition()) {
+      if (this.#over) throw new Error('it has taken too long')
       await new Promise<void>((resolve) => {
         this.#changed = resolve
         setImmediate(resolve)
