@@ -16,6 +16,7 @@ export type Step =
   | { do: 'iterate'; count: number }
   | { do: 'listen'; count: number }
   | { do: 'turns'; count: number }
+  | { do: 'no turn' }
   | { do: 'peer comes'; kind: PeerKind; reads: boolean; listens: boolean }
   | { do: 'peer sends'; sizes: number[]; cut: number }
   | { do: 'peer reads'; on: boolean }
@@ -132,6 +133,7 @@ const step: Arbitrary<Step> = fc.oneof(
       count: fc.integer({ min: 1, max: 3 })
     })
   },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('no turn' as const) }) },
   {
     weight: 5,
     arbitrary: fc.record({

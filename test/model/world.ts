@@ -12,6 +12,9 @@ import { Sending } from './sending'
 /** What reached our kernel from a peer that died, and nobody had read. */
 const AT_REST = 40_000
 
+const NO_TURN_MS = 3
+const nothing = new Int32Array(new SharedArrayBuffer(4))
+
 /** A peer from its coming to its going, over one connection or several. */
 interface Visit {
   readonly id: number
@@ -206,6 +209,10 @@ export class World {
       case 'turns':
         for (let i = 0; i < step.count; i++) await turn()
         this.#checkStats()
+        return
+      case 'no turn':
+        // Other threads go on, and much has happened when this one hears of it.
+        Atomics.wait(nothing, 0, 0, NO_TURN_MS)
         return
       case 'peer comes':
         return this.#come(step.kind, step.reads, step.listens)
