@@ -279,24 +279,34 @@ void OpenSubjects() {
   std::atexit(RemovePaths);
 }
 
-// The body of the message with this number.
-Bytes BodyOf(uint64_t number, size_t size) {
+// Appends the body of the message with this number.
+void AppendBody(Bytes* bytes, uint64_t number, size_t size) {
   static const Bytes pattern = [] {
     Bytes bytes(kMaxMessage + 256);
     for (size_t i = 0; i < bytes.size(); i++) bytes[i] = i & 0xff;
     return bytes;
   }();
   const auto from = pattern.begin() + static_cast<ptrdiff_t>(number & 0xff);
-  Bytes body(from, from + static_cast<ptrdiff_t>(size));
+  const size_t at = bytes->size();
+  bytes->insert(bytes->end(), from, from + static_cast<ptrdiff_t>(size));
   for (size_t i = 0; i < std::min<size_t>(size, 8); i++)
-    body[i] = static_cast<uint8_t>(number >> (8 * i));
+    (*bytes)[at + i] = static_cast<uint8_t>(number >> (8 * i));
+}
+
+Bytes BodyOf(uint64_t number, size_t size) {
+  Bytes body;
+  AppendBody(&body, number, size);
   return body;
 }
 
 // The other end of a connection to a subject, and what has gone over it.
 class Peer {
  public:
-  explicit Peer(Subject* subject) : subject_(*subject) { Connect(); }
+  explicit Peer(Subject* subject) : subject_(*subject) {
+    said_.clear();
+    read_.clear();
+    Connect();
+  }
   ~Peer() { Close(); }
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;
@@ -315,12 +325,12 @@ class Peer {
   void Say(const Bytes& bytes) {
     said_.insert(said_.end(), bytes.begin(), bytes.end());
   }
-  void SayFrame(const Bytes& body) {
+  void SayFrame(uint64_t number, size_t size) {
     uint8_t head[nng_pair::kMaxHead];
-    const size_t size = nng_pair::HeadSize(subject_.ipc);
-    nng_pair::WriteFrameHead(size, head, body.size());
-    Say(Bytes(head, head + size));
-    Say(body);
+    const size_t head_size = nng_pair::HeadSize(subject_.ipc);
+    nng_pair::WriteFrameHead(head_size, head, size);
+    Say(Bytes(head, head + head_size));
+    AppendBody(&said_, number, size);
   }
 
   // Writes a piece of what it has to say, as far as the kernel takes it.
@@ -425,15 +435,20 @@ class Peer {
 
   Subject& subject_;
   int fd_ = -1;
-  Bytes said_;
+  // There is one peer at a time, and all use the same memory: to let it grow
+  // again for each takes long.
+  static Bytes& said_;
   size_t sent_ = 0;
-  Bytes read_;
+  static Bytes& read_;
   size_t parsed_ = 0;
   bool has_header_ = false;
   bool ended_ = false;
   bool reset_ = false;
   bool at_end_ = false;
 };
+
+Bytes& Peer::said_ = *new Bytes;
+Bytes& Peer::read_ = *new Bytes;
 
 // What the socket should make of a peer's bytes.
 struct Expected {
@@ -653,7 +668,7 @@ void Act(Session* session, Input* input) {
       if (how == 0) {
         peer.Say(kHeader);
       } else {
-        peer.SayFrame(BodyOf(how, size));
+        peer.SayFrame(how, size);
       }
       break;
     case 2:
@@ -684,17 +699,20 @@ void Act(Session* session, Input* input) {
   }
 }
 
+constexpr uint64_t kNumberOfVisit = 0x6f6c6c6568;
+constexpr size_t kSizeOfVisit = 5;
+
 // A peer that keeps to the rules finds a socket that does.
 void Visit(Subject* subject) {
   Session session(subject);
-  const Bytes body = {'h', 'e', 'l', 'l', 'o'};
   session.peer().Say(kHeader);
-  session.peer().SayFrame(body);
+  session.peer().SayFrame(kNumberOfVisit, kSizeOfVisit);
   session.ReadEverything();
   session.Send(100);
   while (subject->next_read < subject->accepted) session.Move();
   session.End();
-  CHECK(session.taken().size() == 1 && session.taken()[0] == body);
+  CHECK(session.taken().size() == 1 &&
+        session.taken()[0] == BodyOf(kNumberOfVisit, kSizeOfVisit));
 }
 
 }  // namespace
