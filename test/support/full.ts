@@ -25,6 +25,8 @@ export async function settle(transport: Transport): Promise<void> {
  * buffer has room again, takes more then. With ipc there is one buffer only.
  */
 const LATE = { ipc: 0, tcp: 210 }
+/** How often it is tried again in that time. */
+const TRIES = 3
 
 /**
  * Sends the messages that `make` makes until the peer, its kernel and the
@@ -39,9 +41,9 @@ export async function fill(
     if (sock.trySend(make(count))) {
       count++
       idle = 0
-    } else if (idle++ < 3) {
+    } else if (idle++ < TRIES) {
       await settle(transport)
-      await sleep(LATE[transport] / 3)
+      await sleep(LATE[transport] / TRIES)
     } else {
       return count
     }
