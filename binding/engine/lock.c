@@ -137,10 +137,15 @@ static bool lock_try(engine_lock *l, int to) {
 }
 
 static void lock_sleep(engine_lock *l) {
+  unsigned ticket;
+
   os_mutex_lock(&l->mutex);
   l->waiters++;
+  ticket = l->tickets++;
   for (;;) {
-    if (l->handed) {
+    // Not to whoever has handed it over, back already and awake, whereas the
+    // one who waits has to wake up first. (The tickets may wrap around.)
+    if (l->handed && (int)(ticket - l->handed_before) < 0) {
       l->handed = false;
       break;
     }
@@ -170,8 +175,9 @@ void lock_acquire_slow(engine_lock *l, uintptr_t me) {
   held_lock = l;
 }
 
-// With hand_over, a thread that waits has the lock when this returns: a loop
-// that takes it again at once would otherwise starve everybody else.
+// With hand_over, a thread that waits has the lock when this returns, and this
+// one gets it after that one at the earliest: a loop that takes it again at
+// once would otherwise starve everybody else.
 void lock_release_slow(engine_lock *l, bool hand_over) {
   int expected = 1;
 
@@ -185,6 +191,7 @@ void lock_release_slow(engine_lock *l, bool hand_over) {
   os_mutex_lock(&l->mutex);
   if (hand_over && l->waiters > 0) {
     l->handed = true;
+    l->handed_before = l->tickets;
   } else {
     atomic_store_explicit(&l->state, 0, memory_order_release);
   }

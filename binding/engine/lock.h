@@ -69,8 +69,10 @@ typedef struct {
   os_mutex mutex;  // of the waiting room
   os_cond condition;
   unsigned waiters;
-  bool handed;        // to one of the waiters
-  os_mutex cv_mutex;  // of those who wait on a condition
+  unsigned tickets;        // how many have ever come to wait
+  bool handed;             // to one of those who came
+  unsigned handed_before;  // with a ticket before this one
+  os_mutex cv_mutex;       // of those who wait on a condition
 } engine_lock;
 
 // A lock for a new engine; NULL: there are too many. And the end of that.
