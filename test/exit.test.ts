@@ -718,7 +718,7 @@ describe.each(transports)('a worker over %s', (transport) => {
 })
 
 describe.each(transports)('a signal over %s', (transport) => {
-  test.each(['SIGINT', 'SIGTERM'] as const)(
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     '%s ends a busy process, as ever',
     async (signal) => {
       const { peer, url } = await listening(transport)

@@ -62,7 +62,7 @@ type Fault = [call: number, nth: number, error: number]
  * of each kind there are, and then one with each fault. Says what is wrong.
  */
 async function live(
-  { lib, fs, say, sleep, turn, startWorker }: Tools,
+  { lib, fs, say, settled, turn, startWorker }: Tools,
   scenario: 'sockets' | 'workers',
   url: string,
   controlFile: string,
@@ -265,8 +265,7 @@ async function live(
   let inScenario = counted
   await tryFault(undefined)
   watchAddon()
-  await sleep(50)
-  open = descriptors()
+  open = await settled(descriptors)
   resetCounts()
   await tryFault(undefined)
   const found = inScenario

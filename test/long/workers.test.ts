@@ -241,7 +241,7 @@ const busyWorker: Main<[main: string, at: string, calls: number]> = async (
 const terminator: Main<
   [worker: string, path: string, workers: number, rounds: number, seed: number]
 > = async (
-  { lib, fs, once, say, sleep, startWorker, turn },
+  { lib, fs, once, say, settled, sleep, startWorker, turn },
   busyWorker,
   path,
   workers,
@@ -325,17 +325,6 @@ const terminator: Main<
     ['fd', 'task']
       .map((what) => fs.readdirSync(`/proc/self/${what}`).length)
       .join(' descriptors, ') + ' threads'
-  // Connections end on a thread of NNG's, a little later.
-  const settled = async () => {
-    let last = held()
-    for (let same = 0; same < 20; same++) {
-      await sleep(10)
-      const now = held()
-      if (now !== last) same = 0
-      last = now
-    }
-    return last
-  }
   let first: string | undefined
   for (let round = 0; round < rounds; round++) {
     const endings = await Promise.all([
@@ -349,7 +338,8 @@ const terminator: Main<
     if (exchanged === before) throw new Error('the main thread stood still')
     await Promise.all(endings.map((end) => end()))
     // The first round has brought what stays: the thread pool, V8's threads.
-    first ??= await settled()
+    // Connections end on a thread of NNG's, a little later.
+    first ??= await settled(held)
     while (held() !== first) await turn()
     say(
       `round ${round}: ${exchanged} messages, ${held()}, ` +

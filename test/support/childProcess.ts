@@ -13,6 +13,8 @@ export interface Tools {
   net: typeof import('node:net')
   once: typeof import('node:events').once
   parentPort: import('node:worker_threads').MessagePort | null
+  /** What is measured, once it has been the same for 200 ms. */
+  settled: <T>(measure: () => T) => Promise<T>
   sleep: typeof import('node:timers/promises').setTimeout
   stream: typeof import('node:stream')
   /** Lets the event loop turn. */

@@ -35,6 +35,17 @@ function nameOfThread(id) {
   }
 }
 
+async function settled(measure) {
+  let last = measure()
+  for (let same = 0; same < 20; same++) {
+    await setTimeout(10)
+    const now = measure()
+    if (now !== last) same = 0
+    last = now
+  }
+  return last
+}
+
 exports.tools = {
   lib,
   AsyncLocalStorage,
@@ -45,6 +56,7 @@ exports.tools = {
   net,
   once,
   parentPort,
+  settled,
   sleep: setTimeout,
   stream,
   turn: setImmediate,
