@@ -17,8 +17,8 @@ export interface Scene extends Tools {
   nobody: string
   /** Acts in the finalizer of one of the objects that `make` makes. */
   finalized: (make: () => object | Promise<object>) => Promise<void>
-  /** Subscribes to a diagnostics channel for what it tells next. */
-  subscribeOnce: (channel: string, subscriber: () => void) => void
+  /** Acts when a diagnostics channel tells something, once. */
+  subscribed: (channel: string) => void
 }
 
 /**
@@ -98,12 +98,12 @@ export async function setScene(
       await turn()
     }
   }
-  const subscribeOnce: Scene['subscribeOnce'] = (channel, subscriber) => {
-    const once = () => {
-      tools.diagnostics.unsubscribe(channel, once)
-      subscriber()
+  const subscribed = (channel: string) => {
+    const subscriber = () => {
+      tools.diagnostics.unsubscribe(channel, subscriber)
+      act()
     }
-    tools.diagnostics.subscribe(channel, once)
+    tools.diagnostics.subscribe(channel, subscriber)
   }
 
   const scene: Scene = {
@@ -113,7 +113,7 @@ export async function setScene(
     pair,
     freshUrl,
     finalized,
-    subscribeOnce,
+    subscribed,
     nobody: at.startsWith('tcp') ? 'tcp://127.0.0.1:1' : `${at}.nobody`
   }
   const open = (sock: PairSocket) => !sock.closed && sock.peer !== undefined
@@ -497,27 +497,27 @@ export const callbacks: Record<string, Callback> = {
 
   // Channels of node:diagnostics_channel, which tell of every socket.
 
-  'a subscriber of connect': async ({ act, pair, subscribeOnce }) => {
-    subscribeOnce('nng-pair:connect', act)
+  'a subscriber of connect': async ({ pair, subscribed }) => {
+    subscribed('nng-pair:connect')
     await pair()
   },
-  'a subscriber of disconnect': async ({ act, pair, subscribeOnce }) => {
+  'a subscriber of disconnect': async ({ pair, subscribed }) => {
     const [one] = await pair()
-    subscribeOnce('nng-pair:disconnect', act)
+    subscribed('nng-pair:disconnect')
     await one.close()
   },
-  'a subscriber of reject': async ({ lib, act, pair, subscribeOnce }) => {
+  'a subscriber of reject': async ({ lib, pair, subscribed }) => {
     const [one] = await pair()
-    subscribeOnce('nng-pair:reject', act)
+    subscribed('nng-pair:reject')
     const { url } = await one.listen('tcp://127.0.0.1:0')
     const dialer = await new lib.PairSocket().dial(url)
     await dialer.close()
   },
-  'a subscriber of send': ({ act, subscribeOnce }) => {
-    subscribeOnce('nng-pair:send', act)
+  'a subscriber of send': ({ subscribed }) => {
+    subscribed('nng-pair:send')
   },
-  'a subscriber of receive': ({ act, subscribeOnce }) => {
-    subscribeOnce('nng-pair:receive', act)
+  'a subscriber of receive': ({ subscribed }) => {
+    subscribed('nng-pair:receive')
   },
 
   // Around the socket.
