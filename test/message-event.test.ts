@@ -142,7 +142,7 @@ describe.each(transports)("on('message') over %s", (transport) => {
     })
     const expected = numbers(0, 20_000)
     await dialing.sendMany(expected)
-    while (given.length + asked.length < expected.length) await turn()
+    await until(() => given.length + asked.length === expected.length)
     // Calls of the last listeners may have found nothing, and end with the socket.
     const ends = Promise.allSettled(calls)
     await listening.close()
