@@ -192,11 +192,13 @@ void lock_release_slow(engine_lock *l, bool hand_over) {
   if (hand_over && l->waiters > 0) {
     l->handed = true;
     l->handed_before = l->tickets;
+    // To all, lest it be one who comes later that takes the signal.
+    os_cond_broadcast(&l->condition);
   } else {
     atomic_store_explicit(&l->state, 0, memory_order_release);
-  }
-  if (l->waiters > 0) {
-    os_cond_signal(&l->condition);
+    if (l->waiters > 0) {
+      os_cond_signal(&l->condition);
+    }
   }
   os_mutex_unlock(&l->mutex);
 }
