@@ -1,32 +1,23 @@
-// The framing and the two queues of a socket, by themselves (test/core).
+// The framing and the two queues of a socket, by themselves (test/core/queues.cc).
 
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import * as path from 'node:path'
 import { promisify } from 'node:util'
+import { compiled } from '../support/compiled'
 
 const run = promisify(execFile)
-const root = path.join(__dirname, '..', '..')
 const SCHEDULES = process.env.NNG_PAIR_SCHEDULES ?? '500'
 
-const dir = mkdtempSync(path.join(tmpdir(), 'nng-pair-queues-'))
-const program = path.join(dir, 'queues')
-afterAll(() => rmSync(dir, { recursive: true }))
-
-beforeAll(async () => {
-  await run(process.env.CXX ?? 'c++', [
-    ...['-std=c++17', '-O2', '-g', '-Wall', '-Wextra', '-Werror'],
-    ...['-DNNG_STATIC_LIB', '-I', path.join(root, 'deps/nng/include')],
-    path.join(root, 'test/core/queues.cc'),
-    path.join(root, 'binding/core/receive_queue.cc'),
-    path.join(root, 'binding/core/send_queue.cc'),
-    ...['-o', program]
-  ])
-}, 60_000)
-
 test('random schedules: bytes in pieces, ends anywhere, no memory', async () => {
+  const program = await compiled(
+    process.env.CXX ?? 'c++',
+    ['-std=c++17', '-DNNG_STATIC_LIB', '-I', 'deps/nng/include'],
+    [
+      'test/core/queues.cc',
+      'binding/core/receive_queue.cc',
+      'binding/core/send_queue.cc'
+    ]
+  )
   const seed = String(Date.now())
   const { stdout } = await run(program, [seed, SCHEDULES])
   expect(stdout).toBe(`${SCHEDULES} schedules\n`)
-}, 120_000)
+}, 180_000)
