@@ -66,6 +66,10 @@ const disconnectReasons = new Map<number, DisconnectReason>([
   [NNG.ECANCELED, 'closed']
 ])
 
+// However many strangers come and are turned away, and however long it takes to
+// tell of each: then everything else in the event loop has its turn.
+const MOST_AT_ONCE = 64
+
 interface Connection {
   readonly pipe: number
   /** The id of what made it, a dialer or a listener. */
@@ -132,6 +136,14 @@ export class Events {
     for (const event of this.#native.takeEvents()) this.#onEvent(event)
   }
 
+  /** As `take`, unless there is enough to tell: `onReady` will come again. */
+  takeIfFew(): void {
+    const { length, 0: first } = this.#news ?? []
+    // What waits for messages may be waiting for those that the addon holds
+    // back until the next connection is known.
+    if (length < MOST_AT_ONCE || first!.messages > 0) this.take()
+  }
+
   /** How many messages are to be told before what is next: without, all are. */
   get dueAfter(): number {
     return this.#news?.[0]?.messages ?? Infinity
@@ -144,7 +156,7 @@ export class Events {
   onReady(told = Infinity): void {
     const queue = this.#news
     if (queue === undefined) return
-    for (;;) {
+    for (let count = 0; count < MOST_AT_ONCE; count++) {
       const [first] = queue
       if (first === undefined) {
         this.#news = undefined

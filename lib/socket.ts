@@ -477,7 +477,7 @@ export class PairSocket
 
   /** The addon calls: something has happened, maybe an event. */
   #onReady(events: boolean): void {
-    if (events) this.#events.take()
+    if (events) this.#events.takeIfFew()
     this.#sender.onReady()
     this.#receiver.onReady()
     const { active = false } = this.#flow ?? {}

@@ -16,13 +16,18 @@ std::unique_ptr<Driver> ThreadDriver::Create(napi_env env, Deliver deliver) {
     napi_value resource = CreateDriverResource(env);
     created = resource != nullptr &&
               napi_create_string_utf8(env, "nng-pair", NAPI_AUTO_LENGTH,
-                                      &name) == napi_ok &&
-              napi_create_threadsafe_function(
-                  env, nullptr, resource, name, 0, 1, nullptr, nullptr,
-                  driver.get(), &OnWake, &driver->function_) == napi_ok;
+                                      &name) == napi_ok;
+    for (napi_threadsafe_function& function : driver->functions_) {
+      created =
+          created && napi_create_threadsafe_function(
+                         env, nullptr, resource, name, 0, 1, nullptr, nullptr,
+                         driver.get(), &OnWake, &function) == napi_ok;
+    }
   };
   if (!RunOutside(env, create) || !created) return nullptr;
-  napi_unref_threadsafe_function(env, driver->function_);
+  for (napi_threadsafe_function function : driver->functions_) {
+    napi_unref_threadsafe_function(env, function);
+  }
   ThreadDriver* self = driver.get();
   if ((self->engine_ = engine_create()) == nullptr) return nullptr;
   try {
@@ -42,28 +47,34 @@ void ThreadDriver::Run() {
 }
 
 ThreadDriver::~ThreadDriver() {
-  if (function_ != nullptr) {
-    napi_release_threadsafe_function(function_, napi_tsfn_abort);
+  for (napi_threadsafe_function function : functions_) {
+    if (function == nullptr) continue;
+    napi_release_threadsafe_function(function, napi_tsfn_abort);
   }
   if (engine_ != nullptr) engine_release(engine_);
 }
 
 void ThreadDriver::Wake() {
-  napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking);
+  napi_call_threadsafe_function(functions_[turn_ % functions_.size()], nullptr,
+                                napi_tsfn_nonblocking);
 }
 
 void ThreadDriver::KeepAlive(bool keep) {
-  if (function_ == nullptr) return;
+  // Either of them keeps the loop alive, for what the other is called for, too.
+  if (functions_[0] == nullptr) return;
   if (keep) {
-    napi_ref_threadsafe_function(env_, function_);
+    napi_ref_threadsafe_function(env_, functions_[0]);
   } else {
-    napi_unref_threadsafe_function(env_, function_);
+    napi_unref_threadsafe_function(env_, functions_[0]);
   }
 }
 
 void ThreadDriver::OnWake(napi_env env, napi_value, void* context, void*) {
   // Without an environment it is being torn down, and nobody listens.
-  if (env != nullptr) static_cast<ThreadDriver*>(context)->deliver_(env);
+  if (env == nullptr) return;
+  auto* self = static_cast<ThreadDriver*>(context);
+  self->turn_++;
+  self->deliver_(env);
 }
 
 void ThreadDriver::Stop(std::function<void()> done) {

@@ -1,13 +1,20 @@
-// The engine on a thread of its own, and delivery by a thread-safe function:
+// The engine on a thread of its own, and delivery by thread-safe functions:
 // where the environment's loop cannot be had.
 //
-// Ownership. The driver owns the thread, the function and the engine. Stop
+// There are two of these functions, which take turns: what happens while
+// JavaScript is being told is for the other one. Node calls one and the same up
+// to a thousand times before its loop goes on, as long as there is something
+// new, so that with one alone a slow listener of events would keep timers and
+// everything else waiting.
+//
+// Ownership. The driver owns the thread, the functions and the engine. Stop
 // joins the one, and the destructor, on the environment's thread, gives up the
 // others.
 
 #ifndef NNG_PAIR_ADDON_THREAD_DRIVER_H
 #define NNG_PAIR_ADDON_THREAD_DRIVER_H
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -39,7 +46,9 @@ class ThreadDriver : public Driver {
   const napi_env env_;
   const Deliver deliver_;
   engine* engine_ = nullptr;
-  napi_threadsafe_function function_ = nullptr;
+  std::array<napi_threadsafe_function, 2> functions_ = {};
+  // Which of them is called next.
+  std::atomic<unsigned> turn_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

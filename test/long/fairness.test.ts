@@ -240,3 +240,42 @@ describe.each(transports)('a raw flood over %s', (transport) => {
     }
   )
 })
+
+// A listener of events that takes longer than it takes for the next to come.
+const slowListener = (
+  { lib, say }: import('../support/childProcess').Tools,
+  urls: string[]
+) => {
+  const sock = new lib.PairSocket()
+  const busy = (ms: number) => {
+    const since = performance.now()
+    while (performance.now() - since < ms);
+  }
+  sock.on('reject', () => busy(1))
+  for (const url of urls) {
+    const dialer = new lib.PairSocket({ reconnectMin: 1, reconnectMax: 1 })
+    void dialer.dial(url, { retry: true })
+    void sock.listen(url)
+  }
+  sock.once('reject', async () => {
+    const turn = () => new Promise((resolve) => setTimeout(resolve, 1))
+    for (let i = 0; i < 8; i++) await turn()
+    say('turned')
+    process.exit()
+  })
+}
+
+test.each(transports)(
+  'a storm of strangers over %s, and a slow listener of events, leave the loop its turns',
+  async (transport) => {
+    const free: string[] = []
+    for (let i = 0; i < 4; i++) {
+      const sock = socket()
+      free.push((await sock.listen(freeUrl(transport))).url)
+      await sock.close()
+    }
+    const child = inProcess(slowListener, free)
+    await child.line('turned')
+    await child.exit
+  }
+)
