@@ -6,14 +6,7 @@ import { checkBoolean, type DialOptions, type WaitOptions } from './options'
 import { Pending } from './pending'
 import { throwIfAborted } from './signals'
 import { sleep } from './time'
-import {
-  dialUrl,
-  listenUrl,
-  lookupError,
-  nameToLookUp,
-  parseUrl,
-  type Address
-} from './url'
+import { dialUrl, listenUrl, lookupError, nameToLookUp, parseUrl } from './url'
 
 /** A listener or dialer that is open. */
 export interface OpenEndpoint {
@@ -38,6 +31,13 @@ export interface Opened {
 interface Dialing {
   readonly pending: Pending<void>
   readonly context: EndpointContext
+}
+
+/** A call of `listen` that is under way. */
+interface Listening {
+  readonly context: EndpointContext
+  /** Once there is a listener; before that, nobody can connect to it. */
+  id?: number
 }
 
 /** Of the host that a call of `listen` names. */
@@ -70,8 +70,9 @@ export class Endpoints {
   // Made when they are needed: an idle socket shall cost little.
   #dials: Map<number, Dialing> | undefined
   #lookups: Map<number, Lookup> | undefined
-  // Of the calls of listen() that are under way.
-  #listens: Map<EndpointContext, Address> | undefined
+  // By the number of the call.
+  #listens: Map<number, Listening> | undefined
+  #calls = 0
   #referenced = true
   #stopped = false
   #ended = false
@@ -104,7 +105,8 @@ export class Endpoints {
     const address = parseUrl(url, 'listen')
     this.#checkOpen('listen', url)
     const context = this.#newContext('Listener')
-    ;(this.#listens ??= new Map()).set(context, address)
+    const call = ++this.#calls
+    ;(this.#listens ??= new Map()).set(call, { context })
     this.#updateKeepAlive()
     try {
       const host = nameToLookUp(address)
@@ -112,7 +114,8 @@ export class Endpoints {
         host === undefined ? undefined : await this.#lookUp(host, url)
       this.#checkOpen('listen', url)
       const [error, id, bound] = await this.#native.listen(
-        listenUrl(address, found)
+        listenUrl(address, found),
+        call
       )
       if (this.#stopped && error === 0) this.#native.stopEndpoint(id, false)
       this.#checkOpen('listen', url)
@@ -128,7 +131,7 @@ export class Endpoints {
       context.emitDestroy()
       throw error
     } finally {
-      this.#listens?.delete(context)
+      this.#listens?.delete(call)
       this.#updateKeepAlive()
     }
   }
@@ -201,13 +204,17 @@ export class Endpoints {
     const known = this.#open.get(keyOf(endpoint, dialed))
     if (known !== undefined) return known.context
     if (dialed) return this.#dials?.get(endpoint)?.context
-    // Somebody was quicker than the news that it listens. If several calls are
-    // under way over tcp, it was the first most likely.
-    for (const [context, address] of this.#listens ?? []) {
-      const path = address.transport === 'ipc' ? address.path : undefined
-      if (path === (peer.ipc ? peer.address : undefined)) return context
+    // Somebody was quicker than the end of the call.
+    for (const { context, id } of this.#listens?.values() ?? []) {
+      if (id === endpoint) return context
     }
     return undefined
+  }
+
+  /** A call of `listen` has its listener, which is about to listen. */
+  onListening({ id, call }: NativeEvent): void {
+    const listening = this.#listens?.get(call!)
+    if (listening !== undefined) listening.id = id
   }
 
   /** The first attempt of a dialer has ended. */

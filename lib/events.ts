@@ -257,6 +257,9 @@ export class Events {
       case NativeEventType.dialed:
         this.#tell(() => this.#endpoints.onDialed(event.id, event.error))
         break
+      case NativeEventType.listening:
+        this.#endpoints.onListening(event)
+        break
       case NativeEventType.resolved:
         this.#endpoints.onResolved(event)
         break

@@ -44,12 +44,16 @@ export enum NativeEventType {
   disconnect,
   reject,
   dialed,
-  resolved
+  resolved,
+  listening
 }
 
 export interface NativeEvent {
   type: NativeEventType
-  /** The pipe's; `dialed`: the dialer's; `resolved`: what `resolve` returned. */
+  /**
+   * The pipe's; `dialed`: the dialer's; `resolved`: what `resolve` returned;
+   * `listening`: the listener's.
+   */
   id: number
   /**
    * `disconnect`, `reject`: why; `dialed`: why the first attempt failed, or 0;
@@ -60,6 +64,8 @@ export interface NativeEvent {
   peer?: NativePeer
   /** `disconnect`: how many messages have ever arrived until then. */
   messages?: number
+  /** `listening`: of `listen`. */
+  call?: number
   /** `resolved`: numeric, without brackets. */
   address?: string
 }
@@ -141,8 +147,15 @@ export interface NativeSocket {
    * returns the number of the `resolved` that follows, or a negative error.
    */
   resolve(host: string): number
-  /** Of tcp with a numeric host alone: a name would keep the pool's thread. */
-  listen(url: string): Promise<[error: number, id: number, url: string]>
+  /**
+   * Of tcp with a numeric host alone: a name would keep the pool's thread. Once
+   * there is a listener, and before anybody can connect to it, `listening`
+   * tells its id and the number of this call.
+   */
+  listen(
+    url: string,
+    call: number
+  ): Promise<[error: number, id: number, url: string]>
   /** The dialer's id, or a negative error; without `retry`, `dialed` follows. */
   dial(url: string, retry: boolean): number
   closeEndpoint(id: number, dialer: boolean): Promise<unknown>

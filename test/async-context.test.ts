@@ -7,7 +7,7 @@ import * as path from 'node:path'
 import { PairSocket, type Peer } from '../lib'
 import { childJest } from './support/childJest'
 import { ending } from './support/childProcess'
-import { Run, buildIfStale } from './support/command'
+import { Run, buildIfStale, unusedUrl } from './support/command'
 import { PAIR1_HEADER, RawPeer } from './support/rawPeer'
 import {
   connectedPair,
@@ -102,7 +102,7 @@ describe.each(transports)('events over %s', (transport) => {
   test('of several endpoints are told in the context of each', async () => {
     const CALLS = ['one', 'two', 'three']
     for (let round = 0; round < 5; round++) {
-      const free = await Promise.all(CALLS.map(() => unused(transport)))
+      const free = await Promise.all(CALLS.map(() => unusedUrl(transport)))
       const dialers = free.map((url) => {
         const dialer = socket({ reconnectMin: 1, reconnectMax: 1 })
         void dialer.dial(url, { retry: true })
@@ -133,14 +133,29 @@ describe.each(transports)('events over %s', (transport) => {
       await sock.close()
     }
   })
-})
 
-async function unused(transport: (typeof transports)[number]): Promise<string> {
-  const sock = socket()
-  const { url } = await sock.listen(freeUrl(transport))
-  await sock.close()
-  return url
-}
+  // The one that dials is there before anybody listens, and may be told before
+  // any of the calls has returned.
+  test('of one of several endpoints are told in its context', async () => {
+    const CALLS = ['one', 'two', 'three']
+    for (let round = 0; round < 60; round++) {
+      const free = await Promise.all(CALLS.map(() => unusedUrl(transport)))
+      const dialer = socket({ reconnectMin: 1, reconnectMax: 1 })
+      await dialer.dial(free[2]!, { retry: true })
+      const sock = socket()
+      const told = new Promise((resolve) => {
+        sock.on('connect', () => resolve(store.getStore()))
+      })
+      const listeners = CALLS.map((call, i) =>
+        store.run(call, () => sock.listen(free[i]!))
+      )
+      expect(await told).toBe('three')
+      await Promise.all(listeners)
+      await dialer.close()
+      await sock.close()
+    }
+  })
+})
 
 test('promises, loops and streams have the context of their calls', async () => {
   const { listening, dialing } = await connectedPair('ipc')

@@ -379,6 +379,7 @@ Napi::Value SocketWrap::TakeEvents(const Napi::CallbackInfo& info) {
     if (event.type == EventType::kDisconnect) {
       object["messages"] = static_cast<double>(event.messages);
     }
+    if (event.type == EventType::kListening) object["call"] = event.call;
     if (event.type == EventType::kResolved) {
       object["address"] = event.peer.address;
     }
@@ -396,33 +397,36 @@ Napi::Value SocketWrap::Resolve(const Napi::CallbackInfo& info) {
 Napi::Value SocketWrap::Listen(const Napi::CallbackInfo& info) {
   struct Job {
     std::string url;
+    uint32_t call = 0;
     int rv = 0;
     uint32_t id = 0;
     std::string bound_url;
   };
   auto job = std::make_shared<Job>();
   job->url = info[0].As<Napi::String>().Utf8Value();
+  job->call = info[1].As<Napi::Number>().Uint32Value();
   std::shared_ptr<Socket> socket = socket_;
   return OrUndefined(
-      info.Env(),
-      RunBlocking(
-          info.Env(),
-          [job, socket] {
-            job->rv = socket->Listen(job->url, &job->id, &job->bound_url);
-          },
-          [job](napi_env env) -> napi_value {
-            napi_value array = NumberArray(env, {static_cast<double>(job->rv),
-                                                 static_cast<double>(job->id)});
-            napi_value url;
-            if (array == nullptr ||
-                napi_create_string_utf8(env, job->bound_url.data(),
-                                        job->bound_url.size(),
-                                        &url) != napi_ok ||
-                napi_set_element(env, array, 2, url) != napi_ok) {
-              return nullptr;
-            }
-            return array;
-          }));
+      info.Env(), RunBlocking(
+                      info.Env(),
+                      [job, socket] {
+                        job->rv = socket->Listen(job->url, job->call, &job->id,
+                                                 &job->bound_url);
+                      },
+                      [job](napi_env env) -> napi_value {
+                        napi_value array =
+                            NumberArray(env, {static_cast<double>(job->rv),
+                                              static_cast<double>(job->id)});
+                        napi_value url;
+                        if (array == nullptr ||
+                            napi_create_string_utf8(env, job->bound_url.data(),
+                                                    job->bound_url.size(),
+                                                    &url) != napi_ok ||
+                            napi_set_element(env, array, 2, url) != napi_ok) {
+                          return nullptr;
+                        }
+                        return array;
+                      }));
 }
 
 Napi::Value SocketWrap::Dial(const Napi::CallbackInfo& info) {

@@ -519,7 +519,7 @@ int Socket::Resolve(const std::string& host, uint32_t* id) {
 
 void Socket::ResolveEnded(uint32_t id) { End(&resolves_, id); }
 
-int Socket::Listen(const std::string& url, uint32_t* id,
+int Socket::Listen(const std::string& url, uint32_t call, uint32_t* id,
                    std::string* bound_url) {
   EngineBinding binding(engine_);
   nng_listener listener;
@@ -535,6 +535,14 @@ int Socket::Listen(const std::string& url, uint32_t* id,
     rv = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS,
                               options_.ipc_mode);
   }
+  *id = static_cast<uint32_t>(nng_listener_id(listener));
+  {
+    Lock lock(mutex_);
+    Event event = {EventType::kListening, *id, 0, Peer()};
+    event.call = call;
+    PushEvent(std::move(event));
+  }
+  waker_->Wake(this);
   char* text = nullptr;
   if (rv != 0 || (rv = nng_listener_start(listener, 0)) != 0 ||
       (rv = nng_listener_get_string(listener, NNG_OPT_URL, &text)) != 0) {
@@ -543,7 +551,6 @@ int Socket::Listen(const std::string& url, uint32_t* id,
   }
   *bound_url = text;
   nng_strfree(text);
-  *id = static_cast<uint32_t>(nng_listener_id(listener));
   return 0;
 }
 

@@ -58,16 +58,25 @@ struct Options {
   int ipc_mode;
 };
 
-enum class EventType { kConnect, kDisconnect, kReject, kDialed, kResolved };
+enum class EventType {
+  kConnect,
+  kDisconnect,
+  kReject,
+  kDialed,
+  kResolved,
+  kListening
+};
 
 struct Event {
   EventType type;
-  uint32_t id;  // the pipe; kDialed: the dialer; kResolved: the lookup
+  uint32_t id;  // the pipe; kDialed: the dialer; kResolved: the lookup;
+                // kListening: the listener
   int error;    // kDisconnect, kReject: why; kDialed, kResolved: why it failed,
                 // or 0
   Peer peer;    // kConnect, kReject; kResolved: its address alone
   // kDisconnect: how many messages have ever arrived whole until then.
   uint64_t messages = 0;
+  uint32_t call = 0;  // kListening: of Listen
 };
 
 struct Stats {
@@ -149,7 +158,10 @@ class Socket : public std::enable_shared_from_this<Socket> {
   int Resolve(const std::string& host, uint32_t* id);
   // The owner has seen the kResolved event.
   void ResolveEnded(uint32_t id);
-  int Listen(const std::string& url, uint32_t* id, std::string* bound_url);
+  // A kListening event tells the listener's id, and the number of the call that
+  // made it, before any event of a connection that it accepts.
+  int Listen(const std::string& url, uint32_t call, uint32_t* id,
+             std::string* bound_url);
   // Starts a dialer. Without `retry` a kDialed event tells the outcome, and
   // after a failure the dialer is still to be closed.
   int Dial(const std::string& url, bool retry, uint32_t* id);

@@ -210,7 +210,7 @@ void Listen(Subject* subject, size_t index) {
   if (!subject->ipc) {
     std::string bound;
     uint32_t id;
-    CHECK(subject->socket->Listen("tcp://127.0.0.1:0", &id, &bound) == 0);
+    CHECK(subject->socket->Listen("tcp://127.0.0.1:0", 1, &id, &bound) == 0);
     auto* in = reinterpret_cast<struct sockaddr_in*>(&subject->address);
     in->sin_family = AF_INET;
     in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -226,7 +226,7 @@ void Listen(Subject* subject, size_t index) {
                            std::to_string(index);
   std::string bound;
   uint32_t id;
-  CHECK(subject->socket->Listen("ipc://" + path, &id, &bound) == 0);
+  CHECK(subject->socket->Listen("ipc://" + path, 1, &id, &bound) == 0);
   auto* un = reinterpret_cast<struct sockaddr_un*>(&subject->address);
   un->sun_family = AF_UNIX;
   CHECK(path.size() < sizeof(un->sun_path));

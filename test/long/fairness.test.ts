@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { PairSocket } from '../../lib'
 import { inProcess } from '../support/childProcess'
+import { unusedUrl } from '../support/command'
 import { RawPeer, SP_HEADER, address, frame } from '../support/rawPeer'
 import {
   connectedPair,
@@ -257,25 +258,21 @@ const slowListener = (
     void dialer.dial(url, { retry: true })
     void sock.listen(url)
   }
-  sock.once('reject', async () => {
-    const turn = () => new Promise((resolve) => setTimeout(resolve, 1))
-    for (let i = 0; i < 8; i++) await turn()
-    say('turned')
-    process.exit()
-  })
+  let turns = 0
+  const turn = () => {
+    if (++turns < 8) setTimeout(turn, 1)
+    else say('turned')
+  }
+  sock.once('reject', turn)
 }
 
 test.each(transports)(
   'a storm of strangers over %s, and a slow listener of events, leave the loop its turns',
   async (transport) => {
-    const free: string[] = []
-    for (let i = 0; i < 4; i++) {
-      const sock = socket()
-      free.push((await sock.listen(freeUrl(transport))).url)
-      await sock.close()
-    }
-    const child = inProcess(slowListener, free)
+    const urls = await Promise.all([1, 2, 3, 4].map(() => unusedUrl(transport)))
+    const child = inProcess(slowListener, urls)
     await child.line('turned')
+    child.kill('SIGKILL')
     await child.exit
   }
 )
