@@ -47,7 +47,8 @@ class ThreadDriver : public Driver {
   const Deliver deliver_;
   engine* engine_ = nullptr;
   std::array<napi_threadsafe_function, 2> functions_ = {};
-  // Which of them is called next.
+  // How often any was called, and which of them is called next.
+  unsigned calls_ = 0;
   std::atomic<unsigned> turn_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
