@@ -87,7 +87,7 @@ async function start(count: number, { as }: Account): Promise<Starters> {
 async function listenOnce(account: Account): Promise<unknown> {
   const group = await start(1, account)
   const [outcome] = await group.run('listen', { url })
-  const during = fs.readdirSync(folder)
+  const during = fs.readdirSync(folder).sort()
   await group.run('close')
   return [outcome!.code, during]
 }
