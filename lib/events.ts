@@ -66,8 +66,9 @@ const disconnectReasons = new Map<number, DisconnectReason>([
   [NNG.ECANCELED, 'closed']
 ])
 
-// However many strangers come and are turned away, and however long it takes to
-// tell of each: then everything else in the event loop has its turn.
+// How many are told in a call of the addon's, of which there are a few in a turn
+// of the event loop: strangers may come, and be turned away, faster than a
+// listener of events can take note of them.
 const MOST_AT_ONCE = 64
 
 interface Connection {
