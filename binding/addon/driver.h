@@ -46,6 +46,11 @@ class Driver {
   // The environment's thread: nothing is called any more. `done` follows,
   // from the loop or at once; the driver deletes itself before.
   virtual void Stop(std::function<void()> done) = 0;
+
+ protected:
+  // JavaScript that is called may set off more to be delivered; after this many
+  // rounds the loop's other handles come first.
+  static constexpr int kRounds = 4;
 };
 
 }  // namespace nng_pair

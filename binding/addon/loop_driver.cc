@@ -8,10 +8,6 @@ namespace nng_pair {
 
 namespace {
 
-// JavaScript that is called may set off more to be delivered; after this many
-// rounds the loop's other handles come first.
-constexpr int kRounds = 4;
-
 LoopDriver* DriverOf(UvHandle* handle) {
   return static_cast<LoopDriver*>(UvData(handle));
 }

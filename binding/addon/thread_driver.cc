@@ -7,13 +7,6 @@
 
 namespace nng_pair {
 
-namespace {
-
-// It costs a turn of the loop to change to the other function.
-constexpr unsigned kCallsOfOne = 4;
-
-}  // namespace
-
 std::unique_ptr<Driver> ThreadDriver::Create(napi_env env, Deliver deliver) {
   std::unique_ptr<ThreadDriver> driver(
       new ThreadDriver(env, std::move(deliver)));
@@ -62,8 +55,9 @@ ThreadDriver::~ThreadDriver() {
 }
 
 void ThreadDriver::Wake() {
-  napi_call_threadsafe_function(functions_[turn_ % functions_.size()], nullptr,
-                                napi_tsfn_nonblocking);
+  napi_call_threadsafe_function(
+      functions_[calls_ / kRounds % functions_.size()], nullptr,
+      napi_tsfn_nonblocking);
 }
 
 void ThreadDriver::KeepAlive(bool keep) {
@@ -80,7 +74,7 @@ void ThreadDriver::OnWake(napi_env env, napi_value, void* context, void*) {
   // Without an environment it is being torn down, and nobody listens.
   if (env == nullptr) return;
   auto* self = static_cast<ThreadDriver*>(context);
-  if (++self->calls_ % kCallsOfOne == 0) self->turn_++;
+  self->calls_++;
   self->deliver_(env);
 }
 

@@ -1,11 +1,11 @@
 // The engine on a thread of its own, and delivery by thread-safe functions:
 // where the environment's loop cannot be had.
 //
-// There are two of these functions, which take turns: what happens while
-// JavaScript is being told is for the other one. Node calls one and the same up
-// to a thousand times before its loop goes on, as long as there is something
-// new, so that with one alone a slow listener of events would keep timers and
-// everything else waiting.
+// There are two of these functions, which take turns: after a few calls, what
+// happens while JavaScript is being told is for the other one. Node calls one
+// and the same up to a thousand times before its loop goes on, as long as there
+// is something new, so that with one alone a slow listener of events would keep
+// timers and everything else waiting.
 //
 // Ownership. The driver owns the thread, the functions and the engine. Stop
 // joins the one, and the destructor, on the environment's thread, gives up the
@@ -47,9 +47,8 @@ class ThreadDriver : public Driver {
   const Deliver deliver_;
   engine* engine_ = nullptr;
   std::array<napi_threadsafe_function, 2> functions_ = {};
-  // How often any was called, and which of them is called next.
-  unsigned calls_ = 0;
-  std::atomic<unsigned> turn_{0};
+  // How often any was called, which says which of them is the next.
+  std::atomic<unsigned> calls_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };
