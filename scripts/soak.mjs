@@ -131,10 +131,19 @@ function startWatched(listeners) {
 }
 
 const samples = []
-const figures = Object.keys(watched)
-const columns = [...figures, 'messages', 'connections', 'rejects', 'exchanges']
+const columns = [
+  ...['seconds', ...Object.keys(watched)],
+  ...['messages', 'connections', 'rejects', 'exchanges']
+]
+
+// Written as they come: those of a soak that fails are wanted most.
+const csv = fs.openSync(values.csv, 'w')
+fs.writeSync(csv, columns.join() + '\n')
+console.log(`samples: ${values.csv}`)
 
 function onSample(sample) {
+  const cells = columns.map((name) => sample[name])
+  fs.writeSync(csv, cells.join() + '\n')
   if (samples.push(sample) % Math.ceil(60_000 / interval) !== 0) return
   const mib = (bytes) => (bytes / 2 ** 20).toFixed(1)
   console.log(
@@ -194,15 +203,6 @@ async function soak() {
   ])
 }
 
-function writeCsv() {
-  const lines = samples.map((sample) =>
-    ['seconds', ...columns].map((name) => sample[name]).join()
-  )
-  const head = ['seconds', ...columns].join()
-  fs.writeFileSync(values.csv, [head, ...lines, ''].join('\n'))
-  console.log(`samples: ${values.csv}`)
-}
-
 function title() {
   const minutes = Math.floor(seconds / 60)
   return `A soak of ${minutes > 1 ? `${minutes} minutes` : `${seconds} seconds`}`
@@ -224,7 +224,6 @@ function details() {
 }
 
 const [before, after] = await soak()
-writeCsv()
 const verdict = judge(samples)
 console.log(`${title()}: ${details()}`)
 for (const { name, first, last, bound, holds } of verdict) {

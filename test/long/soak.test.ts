@@ -1,6 +1,7 @@
 // The soak (npm run soak) is long, and only as good as what it notices: here it
 // is short, and has something to notice.
 
+import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { ending } from '../support/childProcess'
 import { Run, buildIfStale } from '../support/command'
@@ -13,15 +14,18 @@ const onLinux = process.platform === 'linux' ? test : test.skip
 
 function soak(...options: string[]): Run {
   buildIfStale()
-  const csv = path.join(tempFolder(), 'samples.csv')
-  return new Run(process.execPath, [SOAK, '--csv', csv, ...options])
+  return new Run(process.execPath, [SOAK, ...options])
+}
+
+function samplesFile(): string {
+  return path.join(tempFolder(), 'samples.csv')
 }
 
 onLinux(
   'a soak notices what is left behind, each by its name',
   async () => {
     const run = soak(
-      ...['--seconds', '5', '--interval', '100'],
+      ...['--seconds', '5', '--interval', '100', '--csv', samplesFile()],
       ...['--plant', 'memory,heap,descriptors,threads']
     )
     const exit = await ending(run, WITHIN_MS)
@@ -40,11 +44,13 @@ onLinux(
 )
 
 onLinux(
-  'a soak notices that a message is missing',
+  'a soak notices that a message is missing, and keeps its samples',
   async () => {
-    const run = soak('--seconds', '30', '--plant', 'loss')
+    const csv = samplesFile()
+    const run = soak('--seconds', '30', '--csv', csv, '--plant', 'loss')
     expect(await ending(run, WITHIN_MS)).toEqual({ code: 1, signal: null })
     expect(run.stamped.join('\n')).toMatch(/\d+ of \d+ instead of \d+/)
+    expect(fs.readFileSync(csv, 'utf8')).toMatch(/^seconds,rss,/)
   },
   WITHIN_MS
 )
