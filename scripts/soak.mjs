@@ -132,18 +132,22 @@ function startWatched(listeners) {
 
 const samples = []
 const columns = [
-  ...['seconds', ...Object.keys(watched)],
-  ...['messages', 'connections', 'rejects', 'exchanges']
+  'seconds',
+  ...Object.keys(watched),
+  'messages',
+  'connections',
+  'rejects',
+  'exchanges'
 ]
 
 // Written as they come: those of a soak that fails are wanted most.
 const csv = fs.openSync(values.csv, 'w')
-fs.writeSync(csv, columns.join() + '\n')
+const writeRow = (cells) => fs.writeSync(csv, cells.join() + '\n')
+writeRow(columns)
 console.log(`samples: ${values.csv}`)
 
 function onSample(sample) {
-  const cells = columns.map((name) => sample[name])
-  fs.writeSync(csv, cells.join() + '\n')
+  writeRow(columns.map((name) => sample[name]))
   if (samples.push(sample) % Math.ceil(60_000 / interval) !== 0) return
   const mib = (bytes) => (bytes / 2 ** 20).toFixed(1)
   console.log(

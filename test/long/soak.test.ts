@@ -12,20 +12,18 @@ const WITHIN_MS = 120_000
 
 const onLinux = process.platform === 'linux' ? test : test.skip
 
-function soak(...options: string[]): Run {
+function soak(...options: string[]): { run: Run; csv: string } {
   buildIfStale()
-  return new Run(process.execPath, [SOAK, ...options])
-}
-
-function samplesFile(): string {
-  return path.join(tempFolder(), 'samples.csv')
+  const csv = path.join(tempFolder(), 'samples.csv')
+  const args = [SOAK, '--csv', csv, ...options]
+  return { run: new Run(process.execPath, args), csv }
 }
 
 onLinux(
   'a soak notices what is left behind, each by its name',
   async () => {
-    const run = soak(
-      ...['--seconds', '5', '--interval', '100', '--csv', samplesFile()],
+    const { run } = soak(
+      ...['--seconds', '5', '--interval', '100'],
       ...['--plant', 'memory,heap,descriptors,threads']
     )
     const exit = await ending(run, WITHIN_MS)
@@ -46,8 +44,7 @@ onLinux(
 onLinux(
   'a soak notices that a message is missing, and keeps its samples',
   async () => {
-    const csv = samplesFile()
-    const run = soak('--seconds', '30', '--csv', csv, '--plant', 'loss')
+    const { run, csv } = soak('--seconds', '30', '--plant', 'loss')
     expect(await ending(run, WITHIN_MS)).toEqual({ code: 1, signal: null })
     expect(run.stamped.join('\n')).toMatch(/\d+ of \d+ instead of \d+/)
     expect(fs.readFileSync(csv, 'utf8')).toMatch(/^seconds,rss,/)
